@@ -1,0 +1,148 @@
+/** The one error class of the package, and the table of everything that can go wrong. */
+
+import type { OutgoingHttpHeaders } from 'node:http'
+
+/** Status and public sentence per code. The sentence is all that a user or a client is ever told. */
+const table = {
+  // The authorization server's answers: RFC 6749 §4.1.2.1 and §5.2, OpenID Connect Core §3.1.2.6.
+  invalid_request: [400, 'The request was malformed.'],
+  unauthorized_client: [400, 'This application may not sign people in this way.'],
+  access_denied: [403, 'Access was denied.'],
+  unsupported_response_type: [400, 'The authorization server does not support this way of signing in.'],
+  invalid_scope: [400, 'The application asked for access that the authorization server does not know.'],
+  server_error: [502, 'The authorization server had an error.'],
+  temporarily_unavailable: [503, 'The service is temporarily unavailable.'],
+  interaction_required: [400, 'The authorization server needs to ask you something first.'],
+  login_required: [401, 'You need to sign in.'],
+  account_selection_required: [400, 'You need to choose an account first.'],
+  consent_required: [403, 'Access was not agreed to.'],
+  invalid_client: [500, 'The application is not set up correctly.'],
+  invalid_grant: [400, 'This sign-in is no longer valid.'],
+  unsupported_grant_type: [500, 'The authorization server does not support this kind of request.'],
+  /** Any other error code of the authorization server; `serverError.error` has it. */
+  server_refused: [400, 'The authorization server refused the request.'],
+
+  // The way to and from the authorization server.
+  server_unavailable: [503, 'The authorization server cannot be reached.'],
+  invalid_server_metadata: [502, 'The authorization server described itself wrongly.'],
+  invalid_server_response: [502, 'The authorization server gave an unusable answer.'],
+  key_set_unavailable: [503, 'The keys of the authorization server cannot be had.'],
+
+  // A login that cannot be finished.
+  invalid_callback: [400, 'This is not a valid answer of the authorization server.'],
+  unknown_state: [400, 'This sign-in is unknown or too old.'],
+  issuer_mismatch: [400, 'The answer came from another authorization server.'],
+  invalid_id_token: [400, 'The authorization server vouched for the user in a way that cannot be trusted.'],
+  subject_mismatch: [400, 'The authorization server gave the profile of another user.'],
+  login_refused: [403, 'You may not sign in here.'],
+
+  // Sessions.
+  session_too_large: [500, 'The session does not fit into cookies.'],
+  store_unavailable: [503, 'The session store cannot be reached.'],
+  csrf_rejected: [403, 'The request did not come from this site.'],
+  method_not_allowed: [405, 'This method is not allowed here.'],
+
+  // Bearer tokens: RFC 6750 §3.1, RFC 9470 §3.
+  missing_credentials: [401, 'An access token is needed.'],
+  invalid_token: [401, 'The access token is not valid.'],
+  insufficient_scope: [403, 'More access is needed than was granted.'],
+  insufficient_user_authentication: [401, 'A stronger or more recent sign-in is needed.'],
+
+  /** A mistake in the application's own configuration. The message says which and what to do. */
+  invalid_configuration: [500, 'The application is not set up correctly.'],
+} as const satisfies Record<string, readonly [number, string]>
+
+/** Every code an {@link OAuthError} can have. */
+export type OAuthErrorCode = keyof typeof table
+
+/** What an authorization server said about an error, in its own words (RFC 6749 §5.2). Escape it before you show it. */
+export interface ServerError {
+  readonly error: string
+  readonly error_description?: string
+  readonly error_uri?: string
+}
+
+export interface OAuthErrorOptions {
+  /** A sentence for developers instead of the table's; never with a token, code, secret or cookie in it. */
+  message?: string
+  /** What the developer can do about it. */
+  hint?: string
+  /** The exact cause as a short fixed word, for logs. */
+  reason?: string
+  /** The scopes that were needed, for `insufficient_scope`. */
+  scope?: readonly string[]
+  status?: number
+  headers?: OutgoingHttpHeaders
+  serverError?: ServerError
+  cause?: unknown
+}
+
+const brand = Symbol.for('express-oauth-kit.OAuthError')
+const retryAfter = '5'
+
+/**
+ * Everything this package throws or passes to `next`. It has the shape that Express's error handlers read
+ * (`status`, `expose`, `headers`).
+ */
+export class OAuthError extends Error {
+  override readonly name = 'OAuthError'
+  readonly code: OAuthErrorCode
+  /** HTTP status that fits. */
+  readonly status: number
+  /** The same, by the name that some error handlers read. */
+  readonly statusCode: number
+  /** Whether `message` may be shown to users. */
+  readonly expose: boolean
+  /** Response headers that belong to the answer, such as `WWW-Authenticate` or `Retry-After`. */
+  readonly headers: OutgoingHttpHeaders
+  /** The sentence a user may see. */
+  readonly publicMessage: string
+  /** What the developer can do about it. */
+  readonly hint?: string
+  /** The exact cause as a short fixed word, for logs; never sent to clients. */
+  readonly reason?: string
+  /** The scopes that were needed, for `insufficient_scope` (RFC 6750 §3). */
+  readonly scope?: readonly string[]
+  /** What the authorization server said, when the error is its answer. */
+  readonly serverError?: ServerError
+
+  constructor(code: OAuthErrorCode, options: OAuthErrorOptions = {}) {
+    const [status, sentence] = table[code]
+    super(options.message ?? sentence, options.cause === undefined ? {} : { cause: harmless(options.cause) })
+    this.code = code
+    this.status = options.status ?? status
+    this.statusCode = this.status
+    this.expose = this.status < 500 && options.message === undefined
+    this.headers = { ...(this.status === 503 && { 'retry-after': retryAfter }), ...options.headers }
+    this.publicMessage = sentence
+    if (options.hint !== undefined) this.hint = options.hint
+    if (options.reason !== undefined) this.reason = options.reason
+    if (options.scope !== undefined) this.scope = options.scope
+    if (options.serverError !== undefined) this.serverError = options.serverError
+    Object.defineProperty(this, brand, { value: true })
+  }
+
+  toJSON(): { error: OAuthErrorCode; error_description: string } {
+    return { error: this.code, error_description: this.publicMessage }
+  }
+}
+
+/** Whether a value is an {@link OAuthError}, also one of another copy of this package. */
+export function isOAuthError(value: unknown): value is OAuthError {
+  return value instanceof Error && brand in value
+}
+
+/**
+ * The part of a cause that is safe to keep. Errors of the libraries below carry response bodies, claims and
+ * request parameters, which would reach every log that prints `cause`.
+ */
+function harmless(cause: unknown): unknown {
+  if (isOAuthError(cause)) return cause
+  if (!(cause instanceof Error)) return undefined
+  const inner = cause.cause === undefined ? undefined : harmless(cause.cause)
+  const copy = new Error(cause.message, inner === undefined ? {} : { cause: inner })
+  copy.name = cause.name
+  if ('code' in cause && typeof cause.code === 'string') Object.assign(copy, { code: cause.code })
+  if (cause.stack !== undefined) copy.stack = cause.stack
+  return copy
+}

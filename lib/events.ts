@@ -1,0 +1,34 @@
+/** What happens inside the package, told to `onEvent` and to a diagnostics channel. No event carries a secret. */
+
+import { channel } from 'node:diagnostics_channel'
+import type { OAuthErrorCode } from './errors.js'
+
+export type OAuthEvent =
+  | { readonly type: 'login'; readonly issuer: string; readonly subject: string | undefined }
+  | { readonly type: 'login_failed'; readonly code: OAuthErrorCode; readonly reason?: string }
+  | { readonly type: 'login_restarted' }
+  | { readonly type: 'logout'; readonly subject: string | undefined }
+  | { readonly type: 'token_rejected'; readonly code: OAuthErrorCode; readonly reason?: string }
+  | { readonly type: 'metadata_fetched'; readonly url: string }
+  | { readonly type: 'metadata_failed'; readonly url: string; readonly stale: boolean }
+  | { readonly type: 'jwks_fetched'; readonly url: string }
+  | { readonly type: 'jwks_failed'; readonly url: string; readonly stale: boolean }
+
+/** Tells one event. Never throws. */
+export type Emit = (event: OAuthEvent) => void
+
+const events = channel('express-oauth-kit')
+
+/** Events go to the channel `express-oauth-kit` and to `onEvent`, whose own errors become a process warning. */
+export function emitter(onEvent?: (event: OAuthEvent) => void): Emit {
+  return (event) => {
+    events.publish(event)
+    try {
+      onEvent?.(event)
+    } catch (error) {
+      process.emitWarning(
+        `onEvent threw on "${event.type}": ${error instanceof Error ? error.message : 'no error'}`,
+      )
+    }
+  }
+}
