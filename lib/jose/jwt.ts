@@ -1,0 +1,76 @@
+/** A signed JWT in compact form, taken apart and judged by its form alone: no key, no network (RFC 7515 §7.1). */
+
+import { OAuthError } from '../errors.js'
+
+/** Asymmetric algorithms only: a key published for all to read can verify nothing symmetric (RFC 8725 §3.1). */
+export const algorithms = [
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'ES512',
+  'EdDSA',
+  'Ed25519',
+] as const
+
+export type Algorithm = (typeof algorithms)[number]
+
+export type Claims = Readonly<Record<string, unknown>>
+
+/** What the compact form says, not yet verified. */
+export interface UnverifiedJwt {
+  readonly token: string
+  readonly algorithm: Algorithm
+  readonly kid?: string
+  /** The `typ` header in lower case without its `application/` prefix (RFC 7515 §4.1.9). */
+  readonly typ?: string
+  readonly claims: Claims
+}
+
+const longestKid = 256
+
+/** Throws `invalid_token`, with the reason, for anything but a well-formed JWS that one of `accepted` signed. */
+export function parseJwt(token: string, accepted: readonly Algorithm[] = algorithms): UnverifiedJwt {
+  const segments = token.split('.')
+  if (segments.length !== 3) throw invalidToken(segments.length === 5 ? 'encrypted' : 'not_a_jwt')
+  // One token must have one spelling: whoever remembers tokens would otherwise know one and miss its twin.
+  if (!segments.every(isCanonicalBase64url)) throw invalidToken('encoding')
+  const [header, claims] = segments.slice(0, 2).map(jsonObjectIn)
+  if (!header || !claims) throw invalidToken('not_a_jwt')
+
+  const { alg, kid, typ, crit } = header
+  const algorithm = accepted.find((one) => one === alg)
+  if (!algorithm) throw invalidToken('algorithm')
+  if (crit !== undefined || header['b64'] !== undefined) throw invalidToken('crit')
+  if (kid !== undefined && (typeof kid !== 'string' || kid.length > longestKid)) throw invalidToken('kid')
+  if (typ !== undefined && typeof typ !== 'string') throw invalidToken('typ')
+  return {
+    token,
+    algorithm,
+    claims,
+    ...(kid !== undefined && { kid }),
+    ...(typ !== undefined && { typ: typ.toLowerCase().replace(/^application\//, '') }),
+  }
+}
+
+export function invalidToken(reason: string): OAuthError {
+  return new OAuthError('invalid_token', { reason })
+}
+
+function isCanonicalBase64url(text: string): boolean {
+  return /^[A-Za-z0-9_-]+$/.test(text) && Buffer.from(text, 'base64url').toString('base64url') === text
+}
+
+function jsonObjectIn(segment: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(Buffer.from(segment, 'base64url').toString('utf8'))
+    const isObject = value !== null && typeof value === 'object' && !Array.isArray(value)
+    return isObject ? (value as Record<string, unknown>) : undefined
+  } catch {
+    return undefined
+  }
+}

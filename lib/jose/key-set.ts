@@ -1,0 +1,148 @@
+/** The public keys of an issuer: fetched, kept, and picked by what a token's header says (RFC 7517). */
+
+import { importJWK, type CryptoKey, type JWK } from 'jose'
+import { OAuthError } from '../errors.js'
+import type { Emit } from '../events.js'
+import { documentLimit, jsonObject, type HttpClient } from '../http.js'
+import { remoteDocument } from '../remote-document.js'
+import { tokenBucket } from '../token-bucket.js'
+import type { Algorithm, UnverifiedJwt } from './jwt.js'
+
+export interface KeySet {
+  /** The keys that may have signed the token. Throws `key_set_unavailable` when they cannot be had. */
+  keysFor(jwt: UnverifiedJwt): Promise<readonly CryptoKey[]>
+}
+
+export interface RemoteKeySetOptions {
+  /** Where the set is; asked before each fetch, because metadata can change. */
+  uri: () => Promise<string>
+  http: HttpClient
+  emit: Emit
+  /** Seconds since the epoch. */
+  now: () => number
+}
+
+const mostKeys = 100
+const mostKeysTried = 8
+
+/**
+ * A token with an unknown `kid` has the set fetched at once, so that a rotation is seen when it happens; a bucket of
+ * three, refilled by one each 30 s, keeps a flood of such tokens from becoming a flood of fetches.
+ */
+export function remoteKeySet({ uri, http, emit, now }: RemoteKeySetOptions): KeySet {
+  let url = ''
+  const refetches = tokenBucket({ burst: 3, refillSeconds: 30, now })
+  const set = remoteDocument({
+    async load() {
+      url = await uri()
+      const response = await http(url, {
+        headers: { accept: 'application/jwk-set+json, application/json' },
+        limit: documentLimit,
+      })
+      const { keys } = await jsonObject(response, `the key set at ${url}`)
+      if (!Array.isArray(keys) || keys.length > mostKeys) {
+        throw new OAuthError('invalid_server_response', {
+          message: `${url} is not a key set of at most ${mostKeys} keys`,
+        })
+      }
+      const usable = keys.filter(isUsable)
+      if (usable.length === 0) {
+        throw new OAuthError('invalid_server_response', { message: `${url} holds no public signing key` })
+      }
+      emit({ type: 'jwks_fetched', url })
+      return usable.map((jwk) => ({ jwk, imported: new Map<Algorithm, Promise<CryptoKey>>() }))
+    },
+    onFailure: (_error, stale) => emit({ type: 'jwks_failed', url, stale }),
+    now,
+  })
+
+  return {
+    async keysFor(jwt) {
+      try {
+        const known = await candidates(await set.current(), jwt)
+        if (known.length > 0 || !refetches.take()) return known
+        return await candidates(await set.refetch(), jwt)
+      } catch (cause) {
+        throw new OAuthError('key_set_unavailable', {
+          message: `the keys of the authorization server cannot be had${url && ` from ${url}`}`,
+          cause,
+        })
+      }
+    },
+  }
+}
+
+interface KeptKey {
+  readonly jwk: JWK
+  /** One key object per algorithm: RSA keys serve several, and WebCrypto ties a key to one. */
+  readonly imported: Map<Algorithm, Promise<CryptoKey | undefined>>
+}
+
+async function candidates(keys: readonly KeptKey[], { algorithm, kid }: UnverifiedJwt): Promise<CryptoKey[]> {
+  const fitting = keys.filter(({ jwk }) => fits(jwk, algorithm) && (kid === undefined || jwk.kid === kid))
+  // Two keys under one name say that somebody is confused; a token without a name may belong to any of a few.
+  if (fitting.length > (kid === undefined ? mostKeysTried : 1)) return []
+  const imported = await Promise.all(fitting.map((key) => importedKey(key, algorithm)))
+  return imported.filter((key) => key !== undefined)
+}
+
+function importedKey({ jwk, imported }: KeptKey, algorithm: Algorithm): Promise<CryptoKey | undefined> {
+  const key = imported.get(algorithm) ?? importPublicKey(jwk, algorithm)
+  imported.set(algorithm, key)
+  return key
+}
+
+/** Nothing for a key that is malformed: it must not keep the sound ones of the set from being used. */
+async function importPublicKey(jwk: JWK, algorithm: Algorithm): Promise<CryptoKey | undefined> {
+  try {
+    return (await importJWK(jwk, algorithm)) as CryptoKey // bytes come of `oct` keys alone, which are never usable
+  } catch {
+    return undefined
+  }
+}
+
+const curves: Partial<Record<Algorithm, string>> = {
+  ES256: 'P-256',
+  ES384: 'P-384',
+  ES512: 'P-521',
+  EdDSA: 'Ed25519',
+  Ed25519: 'Ed25519',
+}
+
+/** Key type and curve decide which algorithms a key may verify; the token's header never does (RFC 8725 §3.1). */
+function fits(jwk: JWK, algorithm: Algorithm): boolean {
+  if (jwk.alg !== undefined && jwk.alg !== algorithm) return false
+  const curve = curves[algorithm]
+  return curve === undefined
+    ? jwk.kty === 'RSA'
+    : jwk.crv === curve && jwk.kty === (curve === 'Ed25519' ? 'OKP' : 'EC')
+}
+
+const privateMembers = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k']
+
+/** A public key for signatures, and no key that is known to be worthless. */
+function isUsable(value: unknown): value is JWK {
+  if (value === null || typeof value !== 'object') return false
+  const jwk = value as JWK
+  if (privateMembers.some((member) => Object.hasOwn(jwk, member))) return false
+  if (jwk.use !== undefined && jwk.use !== 'sig') return false
+  if (jwk.key_ops !== undefined && !(Array.isArray(jwk.key_ops) && jwk.key_ops.includes('verify')))
+    return false
+  return jwk.kty === 'RSA' ? isSoundRsa(jwk) : jwk.kty === 'EC' || jwk.kty === 'OKP'
+}
+
+/** 2048 to 8192 bits; an exponent of 1 would make every signature forgeable, and jose lets it pass. */
+function isSoundRsa({ n, e }: JWK): boolean {
+  if (typeof n !== 'string' || typeof e !== 'string') return false
+  const modulus = Buffer.from(n, 'base64url')
+  const exponent = Buffer.from(e, 'base64url')
+  const last = exponent.at(-1)
+  return (
+    modulus.length >= 256 &&
+    modulus.length <= 1024 &&
+    exponent.length <= 8 &&
+    last !== undefined &&
+    last % 2 === 1 &&
+    (exponent.length > 1 || last >= 3)
+  )
+}
