@@ -1,0 +1,78 @@
+/** A JWT access token at the API that it was issued for (RFC 9068 §4, RFC 8725). */
+
+import { checkTimes } from '../jose/time.js'
+import { invalidToken, parseJwt, type Algorithm, type Claims } from '../jose/jwt.js'
+import type { KeySet } from '../jose/key-set.js'
+import { verifySignature } from '../jose/verify.js'
+import { scopesIn } from './scope.js'
+
+export interface AccessTokenRules {
+  /** The `iss` that a token must have, to the letter. */
+  issuer: string
+  /** A token must be for one of these. */
+  audience: readonly string[]
+  algorithms: readonly Algorithm[]
+  keySet: KeySet
+  /** Seconds that clocks may differ. */
+  clockTolerance: number
+  now: () => number
+}
+
+export interface AccessToken {
+  readonly claims: Claims
+  readonly subject: string | undefined
+  readonly clientId: string | undefined
+  readonly scopes: readonly string[]
+  /** Seconds since the epoch. */
+  readonly expiresAt: number
+}
+
+/**
+ * Everything that can be judged without keys comes first, so that junk never reaches the network.
+ * Throws `invalid_token` with the reason, or `key_set_unavailable`.
+ */
+export async function verifyAccessToken(token: string, rules: AccessTokenRules): Promise<AccessToken> {
+  const jwt = parseJwt(token, rules.algorithms)
+  const { claims } = jwt
+  if (claims['iss'] !== rules.issuer) throw invalidToken('issuer')
+  if (jwt.typ !== 'at+jwt') refuseOtherKinds(jwt.typ, claims)
+  if (!isFor(claims['aud'], rules.audience)) throw invalidToken('audience')
+  const { exp } = checkTimes(claims, rules.now(), rules.clockTolerance)
+  const subject = text(claims['sub'])
+  if (claims['sub'] !== undefined && subject === undefined) throw invalidToken('sub')
+  await verifySignature(rules.keySet, jwt)
+  return {
+    claims,
+    subject,
+    // The client's id by the names that servers give it.
+    clientId:
+      text(claims['client_id']) ?? text(claims['azp']) ?? text(claims['appid']) ?? text(claims['cid']),
+    scopes: scopesIn(claims['scope'] ?? claims['scp']),
+    expiresAt: exp,
+  }
+}
+
+/** Claims that ID tokens, logout tokens and DPoP proofs have, and access tokens never. */
+const claimsOfOtherKinds = ['nonce', 'at_hash', 'c_hash', 's_hash', 'events', 'htm', 'htu']
+
+/**
+ * Many servers sign every kind of JWT with the same key and leave `typ` at `JWT`: an ID token must not open an API
+ * (RFC 8725 §3.12). Keycloak and Cognito name the kind in a claim.
+ */
+function refuseOtherKinds(typ: string | undefined, claims: Claims): void {
+  if (typ !== undefined && typ !== 'jwt') throw invalidToken('typ')
+  if (claimsOfOtherKinds.some((name) => Object.hasOwn(claims, name)))
+    throw invalidToken('not_an_access_token')
+  const kind = claims['token_use'] ?? claims['typ']
+  if (typeof kind === 'string' && /^(id|refresh|logout|offline)$/i.test(kind))
+    throw invalidToken('not_an_access_token')
+}
+
+function isFor(aud: unknown, audience: readonly string[]): boolean {
+  const presented: unknown[] = Array.isArray(aud) ? aud : [aud]
+  return presented.some((one) => typeof one === 'string' && audience.includes(one))
+}
+
+function text(value: unknown): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined
+}

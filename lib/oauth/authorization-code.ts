@@ -1,0 +1,146 @@
+/** The way back: a callback's parameters are judged, and its code becomes tokens (RFC 6749 §4.1.2 to §4.1.4, RFC 9207). */
+
+import { authorizationCodeGrant as codeGrant, type TokenEndpointResponse } from 'openid-client'
+import { OAuthError } from '../errors.js'
+import type { Claims } from '../jose/jwt.js'
+import { transactionBinding, type AuthorizationTransaction } from './authorization-request.js'
+import type { Client } from './client.js'
+import { checkAuthentication, verifyIdToken } from './id-token.js'
+import { scopesIn } from './scope.js'
+import { authorizationError, tokenEndpointError } from './server-error.js'
+import { tokenSet, type TokenSet } from './token-set.js'
+
+export interface Grant {
+  readonly tokens: TokenSet
+  /** The claims of the ID token; nothing from a server without OpenID Connect. */
+  readonly claims?: Claims
+}
+
+/** Parameters of an authorization response. Twice the same is refused (RFC 6749 §3.1), whatever it says. */
+const responseParameters = [
+  'state',
+  'code',
+  'iss',
+  'error',
+  'error_description',
+  'error_uri',
+  'session_state',
+  'response',
+]
+
+/** The state of a callback. Throws `invalid_callback` when there is none, or a parameter came twice. */
+export function callbackState(parameters: URLSearchParams): string {
+  for (const name of responseParameters) {
+    if (parameters.getAll(name).length > 1) throw invalidCallback('repeated_parameter')
+  }
+  const state = parameters.get('state')
+  if (!state) throw invalidCallback('missing_state')
+  return state
+}
+
+/**
+ * Redeems the code. The transaction must have been taken, so that no second callback can come here with it.
+ * Throws the server's own errors by their codes, `issuer_mismatch`, `invalid_callback`, `invalid_id_token`,
+ * `insufficient_user_authentication`, `invalid_server_response` and `server_unavailable`.
+ */
+export async function authorizationCodeGrant(
+  client: Client,
+  transaction: AuthorizationTransaction,
+  parameters: URLSearchParams,
+): Promise<Grant> {
+  const metadata = await client.metadata()
+  const { state, nonce, code_verifier, max_age, resource } = transaction
+  if (transaction.binding !== transactionBinding(metadata.issuer, client))
+    throw invalidCallback('configuration_changed')
+  checkIssuer(
+    parameters.get('iss'),
+    metadata.issuer,
+    metadata.authorization_response_iss_parameter_supported === true,
+  )
+  const error = parameters.get('error')
+  if (error !== null) {
+    const description = parameters.get('error_description')
+    const uri = parameters.get('error_uri')
+    throw authorizationError({
+      error,
+      ...(description !== null && { error_description: description }),
+      ...(uri !== null && { error_uri: uri }),
+    })
+  }
+  const code = parameters.get('code')
+  if (!code) throw invalidCallback('missing_code')
+
+  // From the configured redirect URI, never from the request: behind a proxy the two differ.
+  const answer = new URL(client.redirectUri)
+  answer.searchParams.set('code', code)
+  answer.searchParams.set('state', state)
+  if (parameters.has('iss')) answer.searchParams.set('iss', metadata.issuer)
+  const checks = {
+    expectedState: state,
+    pkceCodeVerifier: code_verifier,
+    idTokenExpected: nonce !== undefined,
+    ...(nonce !== undefined && { expectedNonce: nonce }),
+    ...(max_age !== undefined && { maxAge: max_age }),
+  }
+  const configuration = await client.configuration()
+  const receivedAt = client.now()
+  let response: Awaited<ReturnType<typeof codeGrant>>
+  try {
+    response = await codeGrant(
+      configuration,
+      answer,
+      checks,
+      resource === undefined ? undefined : { resource },
+    )
+  } catch (thrown) {
+    throw redeemError(thrown, [code, code_verifier, state, ...client.secrets])
+  }
+  const tokens = tokenSet(response, scopesIn(transaction.scope), receivedAt)
+  const claims = await idTokenClaims(client, transaction, response)
+  return claims ? { tokens, claims } : { tokens }
+}
+
+async function idTokenClaims(
+  client: Client,
+  transaction: AuthorizationTransaction,
+  response: TokenEndpointResponse & { claims(): unknown },
+): Promise<Claims | undefined> {
+  if (transaction.nonce === undefined || response.id_token === undefined) return undefined
+  const claims = await verifyIdToken(client, response.id_token)
+  checkAuthentication(claims, transaction)
+  return claims
+}
+
+/** RFC 9207 §2.4: compared whenever it is there, and missed when the server announces it. */
+function checkIssuer(presented: string | null, expected: string, announced: boolean): void {
+  if (presented === null ? !announced : presented === expected) return
+  throw new OAuthError('issuer_mismatch', {
+    reason: presented === null ? 'iss_missing' : 'iss_wrong',
+    hint: 'The callback names another authorization server than the one the user was sent to, or names none although the server says it will. With "endpoints", set "issuer" to the server\'s own name.',
+  })
+}
+
+/** openid-client's errors about an ID token's claims look like any other unusable answer; they are told apart by code. */
+function redeemError(thrown: unknown, secrets: readonly string[]): OAuthError {
+  const error = tokenEndpointError(thrown, secrets)
+  if (error.code !== 'invalid_server_response' || !concernsIdToken(thrown)) return error
+  return new OAuthError('invalid_id_token', {
+    reason: 'claims',
+    hint: 'The ID token is missing, or its issuer, audience, times, nonce or subject are not what they must be. Check "issuer", "clientId" and the clock of this machine.',
+    cause: thrown,
+  })
+}
+
+function concernsIdToken(thrown: unknown): boolean {
+  if (!(thrown instanceof Error)) return false
+  const code = 'code' in thrown ? thrown.code : undefined
+  if (code === 'OAUTH_JWT_CLAIM_COMPARISON_FAILED' || code === 'OAUTH_JWT_TIMESTAMP_CHECK_FAILED') return true
+  return /id_token|JWT|ID Token/.test(thrown.message) || concernsIdToken(thrown.cause)
+}
+
+function invalidCallback(reason: string): OAuthError {
+  return new OAuthError('invalid_callback', {
+    reason,
+    hint: 'The callback must come from the authorization server, once, with "state" and "code" or "error".',
+  })
+}

@@ -1,0 +1,40 @@
+/** The ID token: its signature, and how the user was authenticated (OpenID Connect Core §3.1.3.7). */
+
+import { isOAuthError, OAuthError } from '../errors.js'
+import { checkTimes } from '../jose/time.js'
+import { parseJwt, type Claims } from '../jose/jwt.js'
+import { verifySignature } from '../jose/verify.js'
+import type { AuthorizationTransaction } from './authorization-request.js'
+import type { Client } from './client.js'
+
+/**
+ * The claims, once the signature stands. openid-client has judged issuer, audience, nonce and times before; the
+ * signature is always checked here, although OpenID Connect allows trusting TLS instead.
+ */
+export async function verifyIdToken(client: Client, idToken: string): Promise<Claims> {
+  try {
+    const jwt = parseJwt(idToken)
+    checkTimes(jwt.claims, client.now(), client.clockTolerance)
+    await verifySignature(client.keySet, jwt)
+    return jwt.claims
+  } catch (cause) {
+    if (!isOAuthError(cause) || cause.code !== 'invalid_token') throw cause
+    throw new OAuthError('invalid_id_token', {
+      ...(cause.reason !== undefined && { reason: cause.reason }),
+      hint: 'The ID token is not signed by a key in the key set of the authorization server.',
+      cause,
+    })
+  }
+}
+
+/** One of the `acr_values` that were asked for must have been met. (`max_age` is judged with the claims, by openid-client.) */
+export function checkAuthentication(claims: Claims, asked: AuthorizationTransaction): void {
+  const { acr } = claims
+  if (asked.acr_values === undefined) return
+  if (typeof acr === 'string' && asked.acr_values.split(' ').includes(acr)) return
+  throw new OAuthError('insufficient_user_authentication', {
+    status: 400,
+    reason: 'acr',
+    hint: `The login asked for acr_values "${asked.acr_values}" and the ID token does not have one of them as "acr".`,
+  })
+}

@@ -1,0 +1,19 @@
+/** Scopes: space-delimited, case-sensitive tokens (RFC 6749 §3.3). */
+
+const scopeToken = /^[\x21\x23-\x5b\x5d-\x7e]+$/
+
+export function isScopeToken(value: unknown): value is string {
+  return typeof value === 'string' && scopeToken.test(value)
+}
+
+/** The tokens in their order, each once; nothing when the text is not a list of legal tokens with one space between. */
+export function parseScope(text: string): string[] | undefined {
+  const tokens = text.split(' ')
+  return tokens.every(isScopeToken) ? [...new Set(tokens)] : undefined
+}
+
+/** Scopes as tokens and servers send them: a string or an array, illegal words left out because they can match nothing. */
+export function scopesIn(value: unknown): string[] {
+  const words: unknown[] = typeof value === 'string' ? value.split(' ') : Array.isArray(value) ? value : []
+  return [...new Set(words.filter(isScopeToken))]
+}

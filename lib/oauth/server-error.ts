@@ -1,0 +1,132 @@
+/**
+ * The errors of an authorization server as ours, with what each means for the developer
+ * (RFC 6749 §4.1.2.1 and §5.2, OpenID Connect Core §3.1.2.6).
+ */
+
+import { ResponseBodyError } from 'openid-client'
+import { OAuthError, type OAuthErrorCode, type ServerError } from '../errors.js'
+
+/** What to do about an error of the authorization endpoint, which came back to the callback. */
+const authorizationHints = {
+  invalid_request:
+    'A parameter is missing, repeated or malformed. Check that "clientId" exists at the server and that it knows every parameter in "authorizationParameters".',
+  unauthorized_client:
+    'This client may not use the authorization code flow, or its redirect URI is not registered. Register the redirect URI exactly as it is sent, and allow the grant "authorization_code" for the client.',
+  access_denied:
+    'The user or the authorization server said no. Offer another try; nothing is wrong with the set-up.',
+  unsupported_response_type:
+    'The server does not issue authorization codes for this client. Allow "response_type=code" there.',
+  invalid_scope:
+    'A scope is unknown, malformed or not allowed for this client. Compare "scope" with what is registered; scopes are case-sensitive and separated by one space.',
+  server_error: 'The authorization server failed. Its logs say why; another try may succeed.',
+  temporarily_unavailable: 'The authorization server is overloaded or in maintenance. Try again later.',
+  interaction_required:
+    'The server must show the user a page, and "prompt=none" forbids it. Start a login without "prompt=none".',
+  login_required:
+    'Nobody is signed in at the server, and "prompt=none" forbids asking. Start a login without "prompt=none".',
+  account_selection_required:
+    'The user must choose an account, and "prompt=none" forbids asking. Start a login without "prompt=none".',
+  consent_required:
+    'The user has not agreed to the scopes, or "prompt=none" forbids asking. Start a login without "prompt=none".',
+} as const satisfies Partial<Record<OAuthErrorCode, string>>
+
+/** What to do about an error of the token endpoint. */
+const tokenHints = {
+  invalid_request:
+    'The token request was refused as malformed: a parameter repeated, missing or not supported, or more than one way of authenticating the client. Check "tokenEndpointAuthMethod" and "resource".',
+  invalid_client:
+    'The server does not know this client or refuses its credentials. Check "clientId" and "clientSecret" (of this environment?) and "tokenEndpointAuthMethod"; a secret with reserved characters may need "client_secret_post".',
+  invalid_grant:
+    'The authorization code or refresh token is expired, used before, revoked, or was issued for another client or redirect URI.',
+  unauthorized_client:
+    'This client may not use this grant. Allow "authorization_code" and, for refreshing, "refresh_token" for the client at the server.',
+  unsupported_grant_type: 'The server does not support this grant type.',
+  invalid_scope:
+    'The scope is unknown, malformed, or more than was granted. Compare "scope" with what is registered.',
+} as const satisfies Partial<Record<OAuthErrorCode, string>>
+
+/** Spelled so in one server's documentation. */
+const misspelled: Record<string, string> = { unsupported_responce_type: 'unsupported_response_type' }
+
+/** An error response at the callback, from its parameters. */
+export function authorizationError(response: ServerError): OAuthError {
+  return serverError(response, authorizationHints)
+}
+
+/**
+ * Whatever openid-client threw at the token or userinfo endpoint. `secrets` are taken out of what the server said:
+ * some descriptions repeat the code or the client's credentials.
+ */
+export function tokenEndpointError(thrown: unknown, secrets: readonly string[]): OAuthError {
+  const own = ownErrorIn(thrown)
+  if (own) return own
+  if (thrown instanceof ResponseBodyError) {
+    const { error, error_description, status } = thrown
+    if (status >= 500) return unavailable(status, thrown)
+    const said = { error, ...(error_description !== undefined && { error_description }) }
+    return serverError(said, tokenHints, secrets)
+  }
+  const status = statusIn(thrown)
+  if (status !== undefined && (status >= 500 || status === 429)) return unavailable(status, thrown)
+  return new OAuthError('invalid_server_response', {
+    message: `the token endpoint gave an unusable answer${status === undefined ? '' : ` with status ${status}`}`,
+    hint: 'The server does not follow RFC 6749 §5. Its answer needs status 200, JSON, "access_token" and "token_type".',
+    cause: thrown,
+  })
+}
+
+function serverError(
+  said: ServerError,
+  hints: Partial<Record<OAuthErrorCode, string>>,
+  secrets: readonly string[] = [],
+): OAuthError {
+  const name = misspelled[said.error] ?? said.error
+  const known = Object.hasOwn(hints, name)
+  const code = known ? (name as OAuthErrorCode) : 'server_refused'
+  return new OAuthError(code, {
+    ...(code === 'login_required' && { status: 400 }), // 401 is for our own guards: it asks for credentials
+    hint: known
+      ? (hints[code] ?? '')
+      : 'The server uses an error code that no specification defines; its documentation says what it means.',
+    serverError: cleaned(said, secrets),
+  })
+}
+
+const longestDescription = 300
+
+/** Printable ASCII of bounded length (RFC 6749 §5.2 allows no more), without the secrets of the exchange. */
+function cleaned(
+  { error, error_description, error_uri }: ServerError,
+  secrets: readonly string[],
+): ServerError {
+  const clean = (text: string) => {
+    let safe = text
+    for (const secret of secrets) if (secret !== '') safe = safe.replaceAll(secret, '[redacted]')
+    return safe.replace(/[^\x20-\x7e]/g, '?').slice(0, longestDescription)
+  }
+  return {
+    error: clean(error),
+    ...(error_description !== undefined && { error_description: clean(error_description) }),
+    ...(error_uri !== undefined && { error_uri: clean(error_uri) }),
+  }
+}
+
+function unavailable(status: number, cause: unknown): OAuthError {
+  return new OAuthError('server_unavailable', {
+    message: `the authorization server answered with status ${status}`,
+    reason: `status_${status}`,
+    cause,
+  })
+}
+
+/** An error of our own HTTP client, which openid-client may have wrapped. */
+function ownErrorIn(thrown: unknown): OAuthError | undefined {
+  if (thrown instanceof OAuthError) return thrown
+  return thrown instanceof Error && thrown.cause !== undefined ? ownErrorIn(thrown.cause) : undefined
+}
+
+/** openid-client keeps the answer as the cause of what it throws about its status. */
+function statusIn(thrown: unknown): number | undefined {
+  if (!(thrown instanceof Error)) return undefined
+  return thrown.cause instanceof Response ? thrown.cause.status : statusIn(thrown.cause)
+}

@@ -1,0 +1,48 @@
+/** The tokens of one grant, as they are kept (RFC 6749 §5.1). */
+
+import type { TokenEndpointResponse } from 'openid-client'
+import { OAuthError } from '../errors.js'
+import { scopesIn } from './scope.js'
+
+export interface TokenSet {
+  readonly access_token: string
+  /** Seconds since the epoch; missing when the server gave no `expires_in`. */
+  readonly expires_at?: number
+  /** Granted, not requested. */
+  readonly scope: readonly string[]
+  readonly refresh_token?: string
+  readonly id_token?: string
+}
+
+/** RFC 6750 §2.1: anything else could break out of the header that it is sent in. */
+const b64token = /^[A-Za-z0-9\-._~+/]+=*$/
+/** RFC 6749 appendix A.17. */
+const refreshToken = /^[\x20-\x7e]+$/
+
+const tenYears = 315_360_000
+
+/** `requested` is what a server grants that names no scope in its answer (RFC 6749 §5.1). */
+export function tokenSet(
+  response: TokenEndpointResponse,
+  requested: readonly string[],
+  receivedAt: number,
+): TokenSet {
+  const { access_token, token_type, expires_in, refresh_token, id_token, scope } = response
+  if (token_type.toLowerCase() !== 'bearer') throw unusable('a "token_type" other than Bearer')
+  if (!b64token.test(access_token)) throw unusable('an access token with characters that no header may have')
+  if (refresh_token !== undefined && !refreshToken.test(refresh_token))
+    throw unusable('an illegal refresh token')
+  return {
+    access_token,
+    ...(expires_in !== undefined && {
+      expires_at: receivedAt + Math.min(Math.max(0, Math.floor(expires_in)), tenYears),
+    }),
+    scope: scope === undefined ? requested : scopesIn(scope),
+    ...(refresh_token !== undefined && { refresh_token }),
+    ...(id_token !== undefined && { id_token }),
+  }
+}
+
+function unusable(what: string): OAuthError {
+  return new OAuthError('invalid_server_response', { message: `the token endpoint sent ${what}` })
+}
