@@ -1,0 +1,101 @@
+/** The session of a signed-in user: begins at login with a new id, is read while it lives, and ends. */
+
+import { createHash, randomBytes } from 'node:crypto'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Claims } from '../jose/jwt.js'
+import type { TokenSet } from '../oauth/token-set.js'
+
+export interface Session {
+  /** Random, known to nobody but the session itself. */
+  readonly id: string
+  readonly issuer: string
+  /** The user, by the server's name for them; missing at servers without OpenID Connect. */
+  readonly subject?: string
+  readonly claims: Claims
+  /** Granted scopes. */
+  readonly scope: readonly string[]
+  /** Seconds since the epoch: when it began, was last seen to be used, and ends however much it is used. */
+  readonly startedAt: number
+  readonly seenAt: number
+  readonly endsAt: number
+}
+
+/** Where sessions are kept. */
+export interface SessionStorage {
+  /** Throws `invalid_configuration` or `store_unavailable` where no session could be kept. */
+  ready(req: IncomingMessage): void
+  /** Keeps a new session in place of whatever was there. */
+  begin(req: IncomingMessage, res: ServerResponse, session: Session, tokens: TokenSet): Promise<void>
+  /** What is at hand without asking a store; nothing when nobody is signed in. */
+  read(req: IncomingMessage): Session | undefined
+  /** The tokens; nothing when the session was ended elsewhere. Throws `store_unavailable`. */
+  tokens(req: IncomingMessage, session: Session): Promise<TokenSet | undefined>
+  /** Keeps a changed session; `tokens` stay as they are. */
+  touch(req: IncomingMessage, res: ServerResponse, session: Session): void
+  /** Forgets the session. Throws `store_unavailable`, and then the session lives on. */
+  end(req: IncomingMessage, res: ServerResponse, session: Session): Promise<void>
+}
+
+export interface Sessions extends Pick<SessionStorage, 'ready' | 'tokens' | 'end'> {
+  begin(
+    req: IncomingMessage,
+    res: ServerResponse,
+    login: Pick<Session, 'issuer' | 'claims' | 'scope'> & { subject: string | undefined; tokens: TokenSet },
+  ): Promise<void>
+  /** The session if it lives; a use after a while prolongs its idle time. */
+  read(req: IncomingMessage, res: ServerResponse): Session | undefined
+}
+
+export interface SessionOptions {
+  storage: SessionStorage
+  /** Seconds without use after which a session ends. */
+  idleLifetime: number
+  /** Seconds after login at which a session ends. */
+  absoluteLifetime: number
+  now: () => number
+}
+
+export function createSessions({ storage, idleLifetime, absoluteLifetime, now }: SessionOptions): Sessions {
+  /** A use is noted once in a while, so that reading a page does not write a cookie each time. */
+  const noteAfter = Math.min(idleLifetime / 10, 3_600)
+
+  const { ready, tokens, end } = storage
+  return {
+    ready,
+    tokens,
+    end,
+
+    async begin(req, res, { issuer, subject, claims, scope, tokens: granted }) {
+      const startedAt = now()
+      const session: Session = {
+        id: randomBytes(16).toString('base64url'),
+        issuer,
+        ...(subject !== undefined && { subject }),
+        claims,
+        scope,
+        startedAt,
+        seenAt: startedAt,
+        endsAt: startedAt + absoluteLifetime,
+      }
+      await storage.begin(req, res, session, granted)
+    },
+
+    read(req, res) {
+      const session = storage.read(req)
+      if (!session || !isAlive(session)) return undefined
+      if (now() - session.seenAt >= noteAfter && !res.headersSent)
+        storage.touch(req, res, { ...session, seenAt: now() })
+      return session
+    },
+  }
+
+  /** Judged by our clock and by what is inside the seal, whatever the browser thinks of the cookie's age. */
+  function isAlive({ seenAt, endsAt }: Session): boolean {
+    return now() < endsAt && now() - seenAt < idleLifetime
+  }
+}
+
+/** A value that only pages of this session know, for forms of browsers that say nothing about where a request is from. */
+export function csrfToken(session: Session): string {
+  return createHash('sha256').update(`csrf ${session.id}`).digest('base64url')
+}

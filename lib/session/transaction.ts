@@ -1,0 +1,108 @@
+/**
+ * Logins in flight. Each waits in a sealed cookie of its own, in both storages: tabs that start at once cannot overwrite
+ * each other, and nobody can fill the session store by asking for logins.
+ */
+
+import { createHash } from 'node:crypto'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { AuthorizationTransaction } from '../oauth/authorization-request.js'
+import { clearCookie, cookieNames, readCookie, writeCookie } from './cookies.js'
+import type { Seal } from './seal.js'
+import { isSameSecret } from './secret.js'
+
+export interface Transaction extends AuthorizationTransaction {
+  /** Where the user goes when the login is done. */
+  readonly returnTo: string
+  /** Seconds since the epoch. */
+  readonly startedAt: number
+}
+
+export interface Transactions {
+  begin(req: IncomingMessage, res: ServerResponse, transaction: Omit<Transaction, 'startedAt'>): void
+  /** The transaction of this state, handed out exactly once; nothing when it is unknown, too old or was taken. */
+  take(req: IncomingMessage, res: ServerResponse, state: string): Transaction | undefined
+  /** Those of this browser that can still be finished. */
+  inFlight(req: IncomingMessage): Transaction[]
+}
+
+export interface TransactionOptions {
+  /** Cookie names begin with it. */
+  name: string
+  seal: Seal<Transaction>
+  secure: boolean
+  /** Whether the answer comes by a POST from the server's site, which brings no `Lax` cookie along. */
+  crossSite: boolean
+  /** Seconds. */
+  lifetime: number
+  /** Logins in flight per browser; a further one drops the oldest. */
+  most: number
+  now: () => number
+}
+
+/** Characters that all logins in flight of a browser may take; the session needs room in the same header. */
+const budget = 4_000
+const mostRemembered = 10_000
+
+export function createTransactions(options: TransactionOptions): Transactions {
+  const { name, seal, crossSite, lifetime, most, now } = options
+  // Browsers take `SameSite=None` from secure cookies only; on loopback they accept those over http.
+  const attributes = crossSite
+    ? ({ secure: true, sameSite: 'none' } as const)
+    : ({ secure: options.secure, sameSite: 'lax' } as const)
+  /** What was handed out, by cookie name, until it would have expired: a cookie can be sent twice before it is cleared. */
+  const taken = new Map<string, number>()
+
+  const cookieName = (state: string) =>
+    `${name}.login.${createHash('sha256').update(state).digest('base64url').slice(0, 16)}`
+
+  const open = (req: IncomingMessage, cookie: string): Transaction | undefined => {
+    const sealed = readCookie(req, cookie)
+    return sealed === undefined ? undefined : seal.open(sealed)
+  }
+
+  const isStale = ({ startedAt }: { startedAt: number }) => startedAt + lifetime <= now()
+
+  return {
+    begin(req, res, transaction) {
+      const value = seal.seal({ ...transaction, startedAt: now() } satisfies Transaction)
+      const others = cookieNames(req, `${name}.login.`)
+        .map((cookie) => ({
+          cookie,
+          size: (readCookie(req, cookie) ?? '').length,
+          startedAt: open(req, cookie)?.startedAt ?? 0,
+        }))
+        .toSorted((a, b) => b.startedAt - a.startedAt)
+      let size = value.length
+      for (const [index, other] of others.entries()) {
+        size += other.size
+        if (isStale(other) || index + 1 >= most || size > budget) clearCookie(res, other.cookie, attributes)
+      }
+      writeCookie(res, cookieName(transaction.state), value, { ...attributes, maxAge: lifetime })
+    },
+
+    take(req, res, state) {
+      const cookie = cookieName(state)
+      const transaction = open(req, cookie)
+      if (!transaction || !isSameSecret(transaction.state, state)) return undefined
+      clearCookie(res, cookie, attributes)
+      if (isStale(transaction) || taken.has(cookie)) return undefined
+      remember(cookie, transaction.startedAt + lifetime)
+      return transaction
+    },
+
+    inFlight(req) {
+      return cookieNames(req, `${name}.login.`).flatMap((cookie) => {
+        const transaction = open(req, cookie)
+        return transaction && !isStale(transaction) ? [transaction] : []
+      })
+    },
+  }
+
+  function remember(cookie: string, expiresAt: number): void {
+    for (const [old, until] of taken) {
+      if (until > now() && taken.size < mostRemembered) break
+      taken.delete(old)
+    }
+    taken.set(cookie, expiresAt)
+  }
+}
