@@ -1,0 +1,15 @@
+/**
+ * Types `req.auth` in handlers: `import 'express-oauth-kit/augment'`. It is apart because two packages that both
+ * declare `Request.auth` do not compile together; `getAuth(req)` needs no declaration.
+ */
+
+import type { Auth } from './middleware/auth.js'
+
+declare global {
+  // oxlint-disable-next-line typescript/no-namespace -- the only way to add to Express's types
+  namespace Express {
+    interface Request {
+      readonly auth?: Auth
+    }
+  }
+}

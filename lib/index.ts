@@ -1,0 +1,17 @@
+/** What may be imported from `express-oauth-kit`. */
+
+export { getAuth, type Auth, type BearerAuth, type SessionAuth } from './middleware/auth.js'
+export { requireLogin, requireScope } from './middleware/guards.js'
+export { oauthBearer, type OAuthBearerOptions } from './middleware/oauth-bearer.js'
+export { oauthLogin, startLogin } from './middleware/oauth-login.js'
+export type { OAuthLoginOptions } from './middleware/oauth-login-options.js'
+export type { LoginAttempt, LoginHook } from './middleware/callback.js'
+export type { StartLoginOptions } from './middleware/login.js'
+export type { Middleware } from './middleware/request.js'
+export { isOAuthError, OAuthError, type OAuthErrorCode, type ServerError } from './errors.js'
+export type { OAuthEvent } from './events.js'
+export type { Fetch } from './http.js'
+export type { Algorithm, Claims } from './jose/jwt.js'
+export type { AuthorizationParameters, ResponseMode } from './oauth/authorization-request.js'
+export type { ClientKey, TokenEndpointAuthMethod } from './oauth/client-authentication.js'
+export type { ServerEndpoints } from './oauth/server-metadata.js'

@@ -1,0 +1,87 @@
+/** Who a request is from: one shape, whether a session or a bearer token says so. */
+
+import type { IncomingMessage } from 'node:http'
+import { OAuthError } from '../errors.js'
+import type { Claims } from '../jose/jwt.js'
+
+interface AuthBase {
+  /** The user (or, for machine tokens, often the client), by the authorization server's name: the `sub` claim. */
+  readonly subject: string | undefined
+  readonly issuer: string
+  readonly claims: Claims
+  /** Granted scopes. */
+  readonly scopes: readonly string[]
+  readonly clientId: string | undefined
+  /** Seconds since the epoch at which this ends: the token's `exp`, or the end of the session. */
+  readonly expiresAt: number
+  /**
+   * An access token that is still good.
+   * Throws `login_required` when there is none any more, `store_unavailable` when it cannot be looked up.
+   */
+  accessToken(): Promise<string>
+}
+
+/** A user who signed in with this browser. */
+export interface SessionAuth extends AuthBase {
+  readonly kind: 'session'
+  /** Put it into a form as `csrf_token` where browsers may send neither `Sec-Fetch-Site` nor `Origin`. */
+  readonly csrfToken: string
+}
+
+/** A request with an access token of its own. */
+export interface BearerAuth extends AuthBase {
+  readonly kind: 'bearer'
+  readonly token: string
+}
+
+export type Auth = SessionAuth | BearerAuth
+
+/** What put an `Auth` on a request, and how it answers those it does not let through. */
+export interface AuthSource {
+  /** What is known without waiting; nothing when nobody is signed in. */
+  peek(): Auth | undefined
+  /** The same, made sure of. Throws `login_required`, or why it cannot be known. */
+  confirm(): Promise<Auth>
+  refuse(error: unknown): void
+}
+
+// A symbol of our own: whatever an app or a mistake puts into `req.auth`, guards never take it for a user.
+const sourceKey = Symbol('express-oauth-kit.auth-source')
+
+type GuardedRequest = IncomingMessage & { [sourceKey]?: AuthSource }
+
+/** Puts `req.auth` on a request. It is looked up when first read, and absent after any error. */
+export function attachAuth(req: IncomingMessage, source: AuthSource): void {
+  ;(req as GuardedRequest)[sourceKey] = source
+  Object.defineProperty(req, 'auth', {
+    configurable: true,
+    enumerable: false,
+    get() {
+      try {
+        return source.peek()
+      } catch {
+        return undefined
+      }
+    },
+  })
+}
+
+/** Throws `invalid_configuration` on a request that no middleware of this package has seen. */
+export function authSource(req: IncomingMessage): AuthSource {
+  const source = (req as GuardedRequest)[sourceKey]
+  if (source) return source
+  throw new OAuthError('invalid_configuration', {
+    message:
+      'neither oauthLogin nor oauthBearer has seen this request; mount one of them with app.use() before this route',
+  })
+}
+
+/**
+ * Who the request is from. Throws `login_required` when nobody is signed in, and `invalid_configuration` where neither
+ * `oauthLogin` nor `oauthBearer` is mounted. Behind `requireLogin` or `requireScope` it does not throw.
+ */
+export function getAuth(req: IncomingMessage): Auth {
+  const auth = authSource(req).peek()
+  if (auth) return auth
+  throw new OAuthError('login_required', { hint: 'Put requireLogin() before this handler.' })
+}

@@ -1,0 +1,138 @@
+/** The end of a login: the authorization server's answer becomes a session. */
+
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { OAuthError } from '../errors.js'
+import type { Emit } from '../events.js'
+import type { HttpClient } from '../http.js'
+import type { Claims } from '../jose/jwt.js'
+import { authorizationCodeGrant, callbackState, type Grant } from '../oauth/authorization-code.js'
+import { isRestarted, type ResponseMode } from '../oauth/authorization-request.js'
+import type { Client } from '../oauth/client.js'
+import { plainUserinfo, userinfo } from '../oauth/userinfo.js'
+import type { Sessions } from '../session/session.js'
+import type { Transactions } from '../session/transaction.js'
+import type { Login } from './login.js'
+import { formParameters, navigation, queryParameters, redirect } from './request.js'
+
+/** A login that is about to succeed. */
+export interface LoginAttempt {
+  /** What the server says about the user: the claims of the ID token, and of userinfo if that was asked. */
+  readonly claims: Claims
+  readonly scopes: readonly string[]
+  /** For a first call of the server's API about the user. Do not keep it. */
+  readonly accessToken: string
+  readonly returnTo: string
+  readonly request: IncomingMessage
+}
+
+/** Returns the claims to keep in the session, nothing to keep them all, or false to refuse the user. */
+export type LoginHook = (attempt: LoginAttempt) => Promise<Claims | false | void> | Claims | false | void
+
+export interface CallbackOptions {
+  client: Client
+  http: HttpClient
+  transactions: Transactions
+  sessions: Sessions
+  login: Login
+  responseMode: ResponseMode
+  wantsUserinfo: boolean
+  onLogin: LoginHook | undefined
+  /** Where a user goes who is signed in already. */
+  returnTo: string
+  emit: Emit
+}
+
+/** Answers the callback path. Throws an `OAuthError` when no session came of it. */
+export type Callback = (req: IncomingMessage, res: ServerResponse) => Promise<void>
+
+export function createCallback(options: CallbackOptions): Callback {
+  const { client, http, transactions, sessions, login, responseMode, wantsUserinfo, onLogin, emit } = options
+
+  return async (req, res) => {
+    const parameters = await responseParameters(req)
+    const state = callbackState(parameters)
+    const transaction = transactions.take(req, res, state)
+    if (!transaction) {
+      await heal(req, res, state)
+      return
+    }
+    const grant = await authorizationCodeGrant(client, transaction, parameters)
+    const claims = await finalClaims(grant, transaction.returnTo, req)
+    const { issuer } = await client.metadata()
+    const subject = typeof claims['sub'] === 'string' ? claims['sub'] : undefined
+    await sessions.begin(req, res, {
+      issuer,
+      subject,
+      claims,
+      scope: grant.tokens.scope,
+      tokens: grant.tokens,
+    })
+    emit({ type: 'login', issuer, subject })
+    redirect(res, transaction.returnTo, 303)
+  }
+
+  async function responseParameters(req: IncomingMessage): Promise<URLSearchParams> {
+    // Some servers do not know form_post and come back by GET; a POST that nobody asked for is no answer.
+    if (req.method === 'GET') return queryParameters(req)
+    if (req.method === 'POST' && responseMode === 'form_post') return formParameters(req)
+    throw new OAuthError('method_not_allowed', {
+      headers: { allow: responseMode === 'form_post' ? 'GET, POST' : 'GET' },
+    })
+  }
+
+  /** An answer that belongs to no login of this browser: an old tab, a bookmark, a second click, or somebody's trap. */
+  async function heal(req: IncomingMessage, res: ServerResponse, state: string): Promise<void> {
+    if (navigation(req) !== 'no') {
+      if (sessions.read(req, res)) {
+        redirect(res, options.returnTo, 303)
+        return
+      }
+      // Once. A browser without cookies would go round for ever, so the state itself tells of a restart; a server that
+      // changes the state would too, so the browser's cookies tell of it as well.
+      if (!isRestarted(state) && !transactions.inFlight(req).some((other) => isRestarted(other.state))) {
+        emit({ type: 'login_restarted' })
+        await login.start(req, res, { restarted: true })
+        return
+      }
+    }
+    throw new OAuthError('unknown_state', {
+      hint: 'The browser brought no cookie for this login: it took too long, was finished already, began in another browser or under another host name, or cookies are blocked.',
+    })
+  }
+
+  async function finalClaims(
+    { tokens, claims: idTokenClaims }: Grant,
+    returnTo: string,
+    req: IncomingMessage,
+  ): Promise<Claims> {
+    const claims = {
+      ...(wantsUserinfo && (await profile(tokens.access_token, idTokenClaims))),
+      ...lasting(idTokenClaims ?? {}),
+    }
+    const chosen = await onLogin?.({
+      claims,
+      scopes: tokens.scope,
+      accessToken: tokens.access_token,
+      returnTo,
+      request: req,
+    })
+    if (chosen === false) throw new OAuthError('login_refused', { reason: 'on_login' })
+    if (!chosen) return claims
+    // Who the user is stays the server's word, where the server has said it.
+    return { ...chosen, ...(claims['sub'] !== undefined && { sub: claims['sub'] }) }
+  }
+
+  async function profile(accessToken: string, idTokenClaims: Claims | undefined): Promise<Claims> {
+    const subject = idTokenClaims?.['sub']
+    return typeof subject === 'string'
+      ? userinfo(client, accessToken, subject)
+      : plainUserinfo(client, http, accessToken)
+  }
+}
+
+/** Claims about the token rather than the user; they are checked by now and would only take up room. */
+const claimsOfTheToken = ['aud', 'azp', 'exp', 'iat', 'nbf', 'jti', 'nonce', 'at_hash', 'c_hash', 's_hash']
+
+function lasting(claims: Claims): Claims {
+  return Object.fromEntries(Object.entries(claims).filter(([name]) => !claimsOfTheToken.includes(name)))
+}

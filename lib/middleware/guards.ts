@@ -1,0 +1,51 @@
+/** Route guards: the same for a user with a session and for a request with a bearer token. */
+
+import { OAuthError } from '../errors.js'
+import { isScopeToken } from '../oauth/scope.js'
+import { authSource, type Auth, type AuthSource } from './auth.js'
+import type { Middleware } from './request.js'
+
+/** Lets signed-in users and valid tokens through. A page visit goes to the login and back, anything else gets a 401. */
+export function requireLogin(): Middleware {
+  return guard(() => undefined)
+}
+
+/**
+ * Lets through who was granted all of these scopes; others get a 403 that names them all (RFC 6750 §3.1). Scopes are
+ * whole words: `read` is not `read:projects`. Give them one by one or as an array.
+ * Throws `invalid_configuration` for no scope, or for something that is not one.
+ */
+export function requireScope(...scopes: [string, ...string[]] | [readonly string[]]): Middleware {
+  const required: readonly unknown[] = scopes.length === 1 && Array.isArray(scopes[0]) ? scopes[0] : scopes
+  if (!isScopeList(required)) {
+    throw new OAuthError('invalid_configuration', {
+      message: `requireScope: ${JSON.stringify(scopes)} is not a list of scopes; give each as a string of its own, such as requireScope("read:projects", "write:projects")`,
+    })
+  }
+  return guard((auth) => {
+    if (required.every((scope) => auth.scopes.includes(scope))) return undefined
+    return new OAuthError('insufficient_scope', {
+      scope: required,
+      hint: `Needed: ${required.join(' ')}. Granted: ${auth.scopes.join(' ') || 'nothing'}.`,
+    })
+  })
+}
+
+function isScopeList(values: readonly unknown[]): values is readonly string[] {
+  return values.length > 0 && values.every(isScopeToken)
+}
+
+/** A middleware that asks `judge` about whoever the request is from; an error of the judge refuses the request. */
+function guard(judge: (auth: Auth) => OAuthError | undefined): Middleware {
+  return (req, _res, next) => {
+    let source: AuthSource
+    try {
+      source = authSource(req)
+    } catch (error) {
+      next(error)
+      return
+    }
+    const refusal = source.confirm().then(judge, (error: unknown) => error)
+    void refusal.then((error) => (error === undefined ? next() : source.refuse(error)))
+  }
+}

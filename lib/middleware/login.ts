@@ -1,0 +1,125 @@
+/** The beginning of a login: the browser is sent to the authorization server. */
+
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { OAuthError } from '../errors.js'
+import {
+  authorizationRequest,
+  reservedParameters,
+  type AuthorizationParameters,
+  type ResponseMode,
+} from '../oauth/authorization-request.js'
+import type { Client } from '../oauth/client.js'
+import { parseScope } from '../oauth/scope.js'
+import type { Sessions } from '../session/session.js'
+import type { Transactions } from '../session/transaction.js'
+import { navigation, queryParameters, redirect } from './request.js'
+
+/** What one login asks for beyond the options of `oauthLogin`. */
+export interface StartLoginOptions {
+  /** Scopes to ask for in addition, with one space between. */
+  scope?: string
+  /** Where the user goes afterwards: a path of this site. Anything else is replaced by the default. */
+  returnTo?: string
+  /** Parameters of the authorization request, such as `{ prompt: 'login', max_age: 0 }`. */
+  parameters?: AuthorizationParameters
+}
+
+export interface LoginOptions {
+  client: Client
+  sessions: Sessions
+  transactions: Transactions
+  scope: readonly string[]
+  resource: string | undefined
+  parameters: AuthorizationParameters
+  /** Parameters that the query may set. */
+  allowedInQuery: readonly string[]
+  responseMode: ResponseMode
+  /** The path to return to, made safe. */
+  safeReturnTo: (value: unknown) => string
+}
+
+export interface Login {
+  /** Answers the login path. Throws `login_required` for a request that no page will come of. */
+  fromRequest(req: IncomingMessage, res: ServerResponse): Promise<void>
+  /** Sends the browser on its way. Throws `server_unavailable` and the like, and then nothing was sent. */
+  start(
+    req: IncomingMessage,
+    res: ServerResponse,
+    options?: StartLoginOptions & { restarted?: boolean },
+  ): Promise<void>
+}
+
+export function createLogin(settings: LoginOptions): Login {
+  const { client, sessions, transactions, scope, resource, responseMode, allowedInQuery, safeReturnTo } =
+    settings
+
+  const start: Login['start'] = async (req, res, options = {}) => {
+    sessions.ready(req)
+    refuseReserved(options.parameters)
+    const { url, transaction } = await authorizationRequest(client, {
+      scope: union(scope, additionalScopes(options.scope)),
+      parameters: withMaxAge({ ...settings.parameters, ...options.parameters }),
+      responseMode,
+      ...(resource !== undefined && { resource }),
+      ...(options.restarted !== undefined && { restarted: options.restarted }),
+    })
+    transactions.begin(req, res, { ...transaction, returnTo: safeReturnTo(options.returnTo) })
+    redirect(res, url)
+  }
+
+  return {
+    start,
+    async fromRequest(req, res) {
+      // A script would be sent to another origin and fail there; a prefetch would leave a login nobody asked for.
+      if (navigation(req) === 'no') {
+        throw new OAuthError('login_required', {
+          hint: 'Open the login path as a page: location.assign("/login").',
+        })
+      }
+      const query = queryParameters(req)
+      const chosen = allowedInQuery.flatMap((name) => {
+        const [value, ...more] = query.getAll(name)
+        if (more.length > 0) throw new OAuthError('invalid_request', { reason: 'repeated_parameter' })
+        return value === undefined ? [] : [[name, value] as const]
+      })
+      const { scope: extraScope, ...parameters } = Object.fromEntries(chosen)
+      const [returnTo] = query.getAll('returnTo')
+      await start(req, res, {
+        parameters,
+        ...(extraScope !== undefined && { scope: extraScope }),
+        ...(returnTo !== undefined && { returnTo }),
+      })
+    },
+  }
+}
+
+/** Whoever could set these could have the code sent elsewhere, or a check left out. */
+function refuseReserved(parameters: AuthorizationParameters = {}): void {
+  for (const name of Object.keys(parameters)) {
+    if (!reservedParameters.includes(name)) continue
+    throw new OAuthError('invalid_configuration', {
+      message: `startLogin: the parameter "${name}" is not yours to set; "scope" is an option beside "parameters"`,
+    })
+  }
+}
+
+function additionalScopes(scope: string | undefined): readonly string[] {
+  if (scope === undefined || scope === '') return []
+  const scopes = parseScope(scope)
+  if (scopes) return scopes
+  throw new OAuthError('invalid_request', { reason: 'scope', hint: 'Separate scopes by one space each.' })
+}
+
+function union(first: readonly string[], second: readonly string[]): string[] {
+  return [...new Set([...first, ...second])]
+}
+
+/** Checked here because the answer is held to it later. */
+function withMaxAge(parameters: AuthorizationParameters): AuthorizationParameters {
+  const { max_age } = parameters
+  if (max_age === undefined || /^\d{1,9}$/.test(String(max_age))) return parameters
+  throw new OAuthError('invalid_request', {
+    reason: 'max_age',
+    hint: 'Give "max_age" as a whole number of seconds.',
+  })
+}

@@ -1,0 +1,80 @@
+/** Signing out: here first, then at the authorization server. */
+
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { OAuthError } from '../errors.js'
+import type { Emit } from '../events.js'
+import type { Client } from '../oauth/client.js'
+import { endSessionUrl } from '../oauth/end-session.js'
+import { isSameSecret } from '../session/secret.js'
+import { csrfToken, type Session, type Sessions } from '../session/session.js'
+import { sendMovingOnPage } from './page.js'
+import { formParameters, navigation, queryParameters, redirect, sameOrigin, sendJson } from './request.js'
+
+export interface LogoutOptions {
+  client: Client
+  sessions: Sessions
+  origin: string
+  byGet: boolean
+  /** The path to go to, made safe. */
+  safeReturnTo: (value: unknown) => string
+  emit: Emit
+}
+
+/** Answers the logout path. Throws `csrf_rejected`, `method_not_allowed` and `store_unavailable`; the session lives on then. */
+export type Logout = (req: IncomingMessage, res: ServerResponse) => Promise<void>
+
+export function createLogout(options: LogoutOptions): Logout {
+  const { client, sessions, origin, byGet, safeReturnTo, emit } = options
+
+  return async (req, res) => {
+    if (req.method !== 'POST' && !(byGet && req.method === 'GET')) {
+      throw new OAuthError('method_not_allowed', {
+        headers: { allow: byGet ? 'GET, POST' : 'POST' },
+        hint: 'Sign out with a form: <form method="post" action="/logout">. A plain link works with the option "logoutByGet".',
+      })
+    }
+    const fields = req.method === 'POST' ? await formParameters(req) : queryParameters(req)
+    const session = sessions.read(req, res)
+    if (!isWanted(req, session, fields)) {
+      throw new OAuthError('csrf_rejected', {
+        hint: 'The browser did not say that the request comes from this site. Post a form of this site, or add its field "csrf_token" with getAuth(req).csrfToken.',
+      })
+    }
+    const returnTo = safeReturnTo(fields.get('returnTo') ?? undefined)
+    const target = session ? await end(req, res, session, returnTo) : returnTo
+    answer(req, res, target)
+  }
+
+  function isWanted(req: IncomingMessage, session: Session | undefined, fields: URLSearchParams): boolean {
+    const from = sameOrigin(req, origin)
+    if (from !== 'unknown') return from === 'yes'
+    return session !== undefined && isSameSecret(fields.get('csrf_token') ?? '', csrfToken(session))
+  }
+
+  async function end(
+    req: IncomingMessage,
+    res: ServerResponse,
+    session: Session,
+    returnTo: string,
+  ): Promise<string> {
+    const tokens = await sessions.tokens(req, session)
+    await sessions.end(req, res, session)
+    emit({ type: 'logout', subject: session.subject })
+    const idToken = tokens?.id_token
+    try {
+      const url = await endSessionUrl(client, {
+        ...(idToken !== undefined && { idToken }),
+        postLogoutRedirectUri: `${origin}${returnTo}`,
+      })
+      return url ?? returnTo
+    } catch {
+      return returnTo // A server that is away keeps nobody signed in here.
+    }
+  }
+}
+
+function answer(req: IncomingMessage, res: ServerResponse, target: string): void {
+  if (navigation(req) === 'no') sendJson(res, 200, { location: target })
+  else if (target.startsWith('/') || req.method === 'GET') redirect(res, target, 303)
+  else sendMovingOnPage(res, target)
+}

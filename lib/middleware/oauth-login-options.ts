@@ -1,0 +1,313 @@
+/** The options of `oauthLogin`, and what must be true of them before anything is built. */
+
+import { checkOptions, type OptionChecks } from '../options.js'
+import type { OAuthEvent } from '../events.js'
+import { isLoopback, type Fetch } from '../http.js'
+import {
+  reservedParameters,
+  type AuthorizationParameters,
+  type ResponseMode,
+} from '../oauth/authorization-request.js'
+import {
+  signingKey,
+  tokenEndpointAuthMethods,
+  type ClientCredentials,
+  type ClientKey,
+  type TokenEndpointAuthMethod,
+} from '../oauth/client-authentication.js'
+import { issuerProblem } from '../oauth/issuer.js'
+import { redirectUriProblem } from '../oauth/redirect-uri.js'
+import { parseScope } from '../oauth/scope.js'
+import type { ServerEndpoints } from '../oauth/server-metadata.js'
+import { secretProblem } from '../session/secret.js'
+import type { LoginHook } from './callback.js'
+import { localPath } from './return-to.js'
+
+export interface OAuthLoginOptions {
+  /**
+   * The authorization server's identifier, exactly as its metadata spells it. Its endpoints are discovered from there
+   * (OpenID Connect Discovery, RFC 8414). Needed unless `endpoints` are given.
+   */
+  issuer?: string
+  /** The endpoints of a server that publishes no metadata. With `openid` in the scope, `issuer` and `jwks` are needed too. */
+  endpoints?: ServerEndpoints
+  /** The public identifier of this application at the server. */
+  clientId: string
+  /** The confidential part. Leave it out for a public client, which proves itself by PKCE alone. */
+  clientSecret?: string
+  /** A signing key in place of a secret, for `private_key_jwt`. */
+  privateKey?: ClientKey
+  /** How the client authenticates. Default: what fits the credentials and the server's metadata. Never switched silently. */
+  tokenEndpointAuthMethod?: TokenEndpointAuthMethod
+  /**
+   * Where the world finds the place that this middleware is mounted at, such as `https://example.com`. The redirect URI
+   * is this and the callback path. Nothing is ever taken from `Host` or `X-Forwarded-*`.
+   */
+  baseUrl: string
+  /** Scopes to ask for, with one space between. Default `openid`. */
+  scope?: string
+  /** The API that access tokens are for, where the server wants to know (RFC 8707). */
+  resource?: string
+  /** Further parameters of each authorization request, such as `{ prompt: 'consent' }`. */
+  authorizationParameters?: AuthorizationParameters
+  /** Parameters that the query of `/login` may set, such as `['login_hint', 'ui_locales']`. Default: none. */
+  queryParameters?: readonly string[]
+  /** How the server's answer comes back. Default `query`. */
+  responseMode?: ResponseMode
+  /** Where sessions live: in sealed cookies, or in the app's express-session, which must be mounted before. */
+  storage: 'cookie' | 'session'
+  /** Each at least 32 random bytes. The first seals, all open: put a new one in front to replace the old. */
+  secrets: readonly string[]
+  /** The name of the cookies, and of the key in `req.session`. Default `oauth`. */
+  name?: string
+  /** Paths below `baseUrl`. Default `/login`, `/callback`, `/logout`. */
+  paths?: { readonly login?: string; readonly callback?: string; readonly logout?: string }
+  /** Where users go after login when nothing else was asked for: a path of this site. Default: the path of `baseUrl`. */
+  returnTo?: string
+  /** Where users go after logout: a path of this site, to be registered at the server as a URL. Default: as `returnTo`. */
+  postLogoutReturnTo?: string
+  /** Lets a plain link to the logout path sign users out, too. Default false. */
+  logoutByGet?: boolean
+  /** Asks the userinfo endpoint at login and adds its claims. Default false. */
+  userinfo?: boolean
+  /** Looks at each login; returns the claims to keep, nothing to keep them all, or false to refuse the user. */
+  onLogin?: LoginHook
+  /** With storage `session`: which of the app's own data stays at login, when the session id changes. Default false: none. */
+  keepSessionData?: boolean | readonly string[]
+  /** Seconds without use after which a session ends. Default 86 400 (one day). */
+  idleLifetime?: number
+  /** Seconds after login at which a session ends. Default 604 800 (seven days). */
+  absoluteLifetime?: number
+  /** Seconds that a login may take. Default 600. */
+  transactionLifetime?: number
+  /** Logins in flight per browser. Default 8; a further one drops the oldest. */
+  maxTransactions?: number
+  /** Seconds that our clock and the server's may differ. Default 30, at most 300. */
+  clockTolerance?: number
+  /** Seconds for a whole exchange with the server, body included. Default 5. */
+  timeout?: number
+  /** Seconds for a call of the session store. Default 2. */
+  storeTimeout?: number
+  /** Sends all requests to the server: for proxies and private certificate authorities. Default: Node's `fetch`. */
+  fetch?: Fetch
+  /** `answer`: a small page, or JSON for scripts. `next`: the error goes to the app's error handler. Default `answer`. */
+  onError?: 'answer' | 'next'
+  /** Is told what happens, for logs and metrics. Events carry no secret. */
+  onEvent?: (event: OAuthEvent) => void
+}
+
+const known: Record<keyof OAuthLoginOptions, true> = {
+  issuer: true,
+  endpoints: true,
+  clientId: true,
+  clientSecret: true,
+  privateKey: true,
+  tokenEndpointAuthMethod: true,
+  baseUrl: true,
+  scope: true,
+  resource: true,
+  authorizationParameters: true,
+  queryParameters: true,
+  responseMode: true,
+  storage: true,
+  secrets: true,
+  name: true,
+  paths: true,
+  returnTo: true,
+  postLogoutReturnTo: true,
+  logoutByGet: true,
+  userinfo: true,
+  onLogin: true,
+  keepSessionData: true,
+  idleLifetime: true,
+  absoluteLifetime: true,
+  transactionLifetime: true,
+  maxTransactions: true,
+  clockTolerance: true,
+  timeout: true,
+  storeTimeout: true,
+  fetch: true,
+  onError: true,
+  onEvent: true,
+}
+
+/** Begins the checks. */
+export function loginOptionChecks(options: OAuthLoginOptions): OptionChecks {
+  return checkOptions('oauthLogin', options, known)
+}
+
+/** The public place of this middleware, and the URLs below it. */
+export interface Site {
+  readonly origin: string
+  /** The path of `baseUrl` without a slash at its end. */
+  readonly basePath: string
+  readonly paths: Readonly<Record<'login' | 'callback' | 'logout', string>>
+  readonly redirectUri: string
+  readonly returnTo: string
+  readonly postLogoutReturnTo: string
+  /** Whether cookies are for https only. */
+  readonly secure: boolean
+}
+
+export function checkedSite(options: OAuthLoginOptions, check: OptionChecks): Site {
+  const { baseUrl, paths: { login = '/login', callback = '/callback', logout = '/logout', ...others } = {} } =
+    options
+  check.string('baseUrl', baseUrl, 'give the public URL of this app, such as "https://example.com"')
+  const problem = redirectUriProblem(baseUrl)
+  if (problem) check.refuse('baseUrl', problem.problem, problem.advice)
+  const url = new URL(baseUrl)
+  if (url.search !== '') check.refuse('baseUrl', 'has a query', 'remove the "?" and what follows')
+  for (const name of Object.keys(others))
+    check.refuse(`paths.${name}`, 'is not known', 'known are login, callback, logout')
+  const paths = { login, callback, logout }
+  for (const [name, path] of Object.entries(paths)) {
+    if (localPath(path, url.origin) !== path || /[?#]/.test(path)) {
+      check.refuse(`paths.${name}`, `is "${path}"`, 'give a path that begins with "/", such as "/auth/login"')
+    }
+  }
+  if (new Set(Object.values(paths)).size < 3)
+    check.refuse('paths', 'has the same path twice', 'give each its own')
+  const basePath = url.pathname.replace(/\/$/, '')
+  const landing = (name: 'returnTo' | 'postLogoutReturnTo', byDefault: string) => {
+    const path = localPath(options[name] ?? byDefault, url.origin)
+    return (
+      path ?? check.refuse(name, `is "${options[name]}"`, 'give a path of this site that begins with one "/"')
+    )
+  }
+  const returnTo = landing('returnTo', `${basePath}/`)
+  return {
+    origin: url.origin,
+    basePath,
+    paths,
+    redirectUri: `${url.origin}${basePath}${callback}`,
+    returnTo,
+    postLogoutReturnTo: landing('postLogoutReturnTo', returnTo),
+    secure: !isLoopback(url),
+  }
+}
+
+/** Which server, by discovery or by its endpoints. */
+export function checkedServer(
+  options: Pick<OAuthLoginOptions, 'issuer' | 'endpoints'>,
+  scope: readonly string[],
+  check: OptionChecks,
+): { issuer: string; endpoints?: undefined } | { issuer: string | undefined; endpoints: ServerEndpoints } {
+  const { issuer, endpoints } = options
+  const fault = issuer === undefined ? undefined : issuerProblem(issuer)
+  if (fault) check.refuse('issuer', fault.problem, fault.advice)
+  if (endpoints === undefined) {
+    return {
+      issuer:
+        issuer ??
+        check.refuse('issuer', 'is missing', 'give the URL of the authorization server, or its "endpoints"'),
+    }
+  }
+  for (const name of ['authorization', 'token'] as const) {
+    check.string(`endpoints.${name}`, endpoints[name], 'give the URL of this endpoint')
+  }
+  for (const [name, url] of Object.entries(endpoints)) {
+    const problem = redirectUriProblem(String(url))
+    if (problem) check.refuse(`endpoints.${name}`, problem.problem, problem.advice)
+  }
+  if (scope.includes('openid')) {
+    if (issuer === undefined)
+      check.refuse(
+        'issuer',
+        'is missing',
+        'ID tokens are checked against it; leave "openid" out of the scope for plain OAuth 2.0',
+      )
+    if (endpoints.jwks === undefined)
+      check.refuse(
+        'endpoints.jwks',
+        'is missing',
+        'ID tokens are checked with its keys; leave "openid" out of the scope for plain OAuth 2.0',
+      )
+  }
+  return { issuer, endpoints }
+}
+
+export function checkedScope(scope: string, check: OptionChecks): readonly string[] {
+  if (scope === '') return []
+  return (
+    parseScope(scope) ??
+    check.refuse(
+      'scope',
+      `is "${scope}"`,
+      'separate scopes by one space each, such as "openid profile read:projects"',
+    )
+  )
+}
+
+export function checkedCredentials(options: OAuthLoginOptions, check: OptionChecks): ClientCredentials {
+  const { clientId, clientSecret, privateKey, tokenEndpointAuthMethod: method } = options
+  check.string('clientId', clientId, 'give the client id that the authorization server shows for this app')
+  if (clientSecret !== undefined)
+    check.string('clientSecret', clientSecret, 'give the secret, or leave the option out for a public client')
+  if (clientSecret !== undefined && privateKey !== undefined)
+    check.refuse('privateKey', 'is given beside "clientSecret"', 'use one of the two')
+  if (method !== undefined) {
+    check.oneOf('tokenEndpointAuthMethod', method, tokenEndpointAuthMethods)
+    const needed =
+      method === 'none' ? undefined : method === 'private_key_jwt' ? 'privateKey' : 'clientSecret'
+    if (needed !== undefined && options[needed] === undefined)
+      check.refuse(needed, 'is missing', `"${method}" needs it`)
+    if (needed === undefined && (clientSecret ?? privateKey) !== undefined) {
+      check.refuse(
+        'tokenEndpointAuthMethod',
+        'is "none" beside credentials',
+        'leave the secret or key out, or choose another method',
+      )
+    }
+  }
+  if (privateKey !== undefined) {
+    try {
+      signingKey(privateKey)
+    } catch {
+      check.refuse(
+        'privateKey',
+        'cannot be read',
+        'give a private key as PEM (PKCS #8), JWK or KeyObject: RSA, P-256, P-384, P-521 or Ed25519',
+      )
+    }
+  }
+  return {
+    ...(clientSecret !== undefined && { clientSecret }),
+    ...(privateKey !== undefined && { privateKey }),
+    ...(method !== undefined && { method }),
+  }
+}
+
+export function checkedSecrets(secrets: readonly string[], check: OptionChecks): readonly string[] {
+  const advice = 'make one with: node -p "crypto.randomBytes(32).toString(\'base64url\')"'
+  if (!Array.isArray(secrets) || secrets.length === 0)
+    check.refuse('secrets', 'is not a list with a secret', advice)
+  for (const [index, secret] of secrets.entries()) {
+    const problem = secretProblem(secret)
+    if (problem) check.refuse(`secrets[${index}]`, problem, advice)
+  }
+  return secrets
+}
+
+export function checkedParameters(options: OAuthLoginOptions, check: OptionChecks): AuthorizationParameters {
+  const { authorizationParameters = {}, queryParameters = [] } = options
+  for (const name of Object.keys(authorizationParameters)) {
+    if (reservedParameters.includes(name))
+      check.refuse(
+        `authorizationParameters.${name}`,
+        'is not yours to set',
+        'remove it; "scope" and "resource" are options',
+      )
+  }
+  for (const name of queryParameters) {
+    if (name !== 'scope' && reservedParameters.includes(name))
+      check.refuse('queryParameters', `has "${name}"`, 'remove it; nobody may set that from a URL')
+  }
+  return authorizationParameters
+}
+
+/** The name becomes part of cookie names. */
+export function checkedName(name: string, check: OptionChecks): string {
+  return /^[A-Za-z0-9_-]{1,40}$/.test(name)
+    ? name
+    : check.refuse('name', `is "${name}"`, 'use letters, digits, "_" and "-"')
+}

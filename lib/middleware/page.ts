@@ -1,0 +1,81 @@
+/** The few pages of the package: no script, nothing loaded, everything escaped. */
+
+import { createHash } from 'node:crypto'
+import type { ServerResponse } from 'node:http'
+import type { OAuthError } from '../errors.js'
+import { forbidStoring } from './request.js'
+
+const style =
+  'body{font:1rem/1.5 system-ui,sans-serif;max-width:32rem;margin:15vh auto;padding:0 1.5rem;color:#1d2433;background:#fff}' +
+  'h1{font-size:1.35rem;margin:0 0 .5rem}p{margin:.75rem 0}a{color:#0b57d0}code{color:#5b6478}' +
+  'aside{margin-top:2rem;padding:.25rem 1rem;border-left:3px solid #c7ccd6;color:#3c4558}' +
+  '@media(prefers-color-scheme:dark){body{background:#14171f;color:#e6e9f0}a{color:#8ab4f8}aside{color:#b6bdcc;border-color:#3c4558}code{color:#98a1b3}}'
+
+const contentSecurityPolicy = [
+  "default-src 'none'",
+  `style-src 'sha256-${createHash('sha256').update(style).digest('base64')}'`,
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ')
+
+/**
+ * What went wrong, and a way on. The server's own words and the hint are for the developer, and shown only when
+ * `forDeveloper` is set.
+ */
+export function sendErrorPage(
+  res: ServerResponse,
+  error: OAuthError,
+  wayOn: string,
+  forDeveloper: boolean,
+): void {
+  for (const [name, value] of Object.entries(error.headers))
+    if (value !== undefined) res.setHeader(name, value)
+  const said = [error.serverError?.error, error.serverError?.error_description].filter(Boolean).join(': ')
+  const developer = [
+    error.message === error.publicMessage ? '' : error.message,
+    said && `The server said: ${said}`,
+    error.hint ?? '',
+    error.reason === undefined ? '' : `Reason: ${error.reason}`,
+  ].filter(Boolean)
+  sendPage(res, error.status, error.status < 500 ? 'Sign-in did not work' : 'Something is wrong', [
+    `<p>${escaped(error.publicMessage)}</p>`,
+    `<p><a href="${escaped(wayOn)}">Go on to the site</a></p>`,
+    `<p><code>${escaped(error.code)}</code></p>`,
+    forDeveloper && developer.length > 0
+      ? `<aside><p>Shown only because this site runs on localhost:</p>${developer.map((line) => `<p>${escaped(line)}</p>`).join('')}</aside>`
+      : '',
+  ])
+}
+
+/**
+ * A page that moves on by itself. A posted form that is answered by a redirect to another site is blocked by browsers
+ * where the form's page has the policy `form-action 'self'`, which many apps have without knowing.
+ */
+export function sendMovingOnPage(res: ServerResponse, location: string): void {
+  res.setHeader('refresh', `0; url=${location}`)
+  sendPage(res, 200, 'Signing out', [`<p><a href="${escaped(location)}">Continue</a></p>`])
+}
+
+function sendPage(res: ServerResponse, status: number, title: string, content: readonly string[]): void {
+  forbidStoring(res)
+  res.statusCode = status
+  res.setHeader('content-type', 'text/html; charset=utf-8')
+  res.setHeader('content-security-policy', contentSecurityPolicy)
+  res.end(
+    `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">` +
+      `<title>${escaped(title)}</title><style>${style}</style><h1>${escaped(title)}</h1>${content.join('')}</html>`,
+  )
+}
+
+const entities: Record<string, string> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+}
+
+function escaped(text: string): string {
+  return text.replace(/[&<>"']/g, (character) => entities[character] ?? '')
+}

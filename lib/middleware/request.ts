@@ -1,0 +1,95 @@
+/** What a handler needs of a request and a response, on Node's own types: Express 4, Express 5 and Connect share them. */
+
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { OAuthError } from '../errors.js'
+
+/** A middleware for Express and Connect. */
+export type Middleware = (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => void
+
+/** The path that this middleware was mounted for, without its query. */
+export function requestPath(req: IncomingMessage): string {
+  return (req.url ?? '/').split('?', 1)[0] ?? '/'
+}
+
+/** The path and query as the client sent them. */
+export function originalUrl(req: IncomingMessage): string {
+  return 'originalUrl' in req && typeof req.originalUrl === 'string' ? req.originalUrl : (req.url ?? '/')
+}
+
+/** The query, read from the URL itself: frameworks turn repeated parameters into arrays and objects. */
+export function queryParameters(req: IncomingMessage): URLSearchParams {
+  const [, ...query] = (req.url ?? '').split('?')
+  return new URLSearchParams(query.join('?'))
+}
+
+/**
+ * Whether a browser will show the answer as a page: by Fetch Metadata, then `X-Requested-With`, then `Accept`. A prefetch
+ * is no navigation. `unknown` is a client that tells nothing.
+ */
+export function navigation(req: IncomingMessage): 'yes' | 'no' | 'unknown' {
+  const { accept, 'sec-fetch-mode': mode, 'sec-purpose': secPurpose, purpose } = req.headers
+  if (String(secPurpose ?? purpose ?? '').includes('prefetch')) return 'no'
+  if (mode !== undefined) return mode === 'navigate' ? 'yes' : 'no'
+  if (req.headers['x-requested-with'] !== undefined) return 'no'
+  if (accept === undefined || accept === '*/*') return 'unknown'
+  return accept.includes('text/html') ? 'yes' : 'no'
+}
+
+/** Whether the request comes from a page of this site, as far as the browser tells. */
+export function sameOrigin(req: IncomingMessage, origin: string): 'yes' | 'no' | 'unknown' {
+  const site = req.headers['sec-fetch-site']
+  // `none`: the user did it, by the address bar or a bookmark; no page can.
+  if (site !== undefined) return site === 'same-origin' || site === 'none' ? 'yes' : 'no'
+  if (req.headers.origin !== undefined) return req.headers.origin === origin ? 'yes' : 'no'
+  return 'unknown'
+}
+
+const formLimit = 65_536
+
+/** The fields of a posted form, also when the app has parsed the body already. Throws `invalid_request`. */
+export async function formParameters(req: IncomingMessage): Promise<URLSearchParams> {
+  if ('body' in req && req.body !== undefined && req.body !== null) return parsedForm(req.body)
+  if (!/^application\/x-www-form-urlencoded\b/i.test(req.headers['content-type'] ?? ''))
+    return new URLSearchParams()
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of req as AsyncIterable<Buffer>) {
+    size += chunk.length
+    if (size > formLimit) throw new OAuthError('invalid_request', { status: 413, reason: 'body_too_large' })
+    chunks.push(chunk)
+  }
+  return new URLSearchParams(Buffer.concat(chunks).toString('utf8'))
+}
+
+function parsedForm(body: unknown): URLSearchParams {
+  if (typeof body === 'string' || Buffer.isBuffer(body)) return new URLSearchParams(body.toString())
+  const fields = new URLSearchParams()
+  for (const [name, value] of Object.entries(body ?? {})) {
+    // A repeated field stays repeated, so that whoever reads the form can refuse it.
+    for (const one of [value].flat()) fields.append(name, typeof one === 'string' ? one : '')
+  }
+  return fields
+}
+
+/** Headers of every answer that has to do with signing in. */
+export function forbidStoring(res: ServerResponse): void {
+  res.setHeader('cache-control', 'no-store')
+  res.setHeader('referrer-policy', 'no-referrer')
+  res.setHeader('x-content-type-options', 'nosniff')
+}
+
+/** 303 to whatever method came in: a 307 would send a posted form on (RFC 9700 §4.12). */
+export function redirect(res: ServerResponse, location: string, status: 302 | 303 = 302): void {
+  forbidStoring(res)
+  res.statusCode = status
+  res.setHeader('location', location)
+  res.setHeader('content-length', 0)
+  res.end()
+}
+
+export function sendJson(res: ServerResponse, status: number, body: object): void {
+  forbidStoring(res)
+  res.statusCode = status
+  res.setHeader('content-type', 'application/json; charset=utf-8')
+  res.end(JSON.stringify(body))
+}
