@@ -1,14 +1,15 @@
 /** What happens inside the package, told to `onEvent` and to a diagnostics channel. No event carries a secret. */
 
 import { channel } from 'node:diagnostics_channel'
-import type { OAuthErrorCode } from './errors.js'
+import type { OAuthError, OAuthErrorCode } from './errors.js'
 
 export type OAuthEvent =
   | { readonly type: 'login'; readonly issuer: string; readonly subject: string | undefined }
-  | { readonly type: 'login_failed'; readonly code: OAuthErrorCode; readonly reason?: string }
+  | { readonly type: 'login_failed'; readonly code: OAuthErrorCode; readonly error: OAuthError }
+  | { readonly type: 'request_failed'; readonly code: OAuthErrorCode; readonly error: OAuthError }
   | { readonly type: 'login_restarted' }
   | { readonly type: 'logout'; readonly subject: string | undefined }
-  | { readonly type: 'token_rejected'; readonly code: OAuthErrorCode; readonly reason?: string }
+  | { readonly type: 'token_rejected'; readonly code: OAuthErrorCode; readonly error: OAuthError }
   | { readonly type: 'metadata_fetched'; readonly url: string }
   | { readonly type: 'metadata_failed'; readonly url: string; readonly stale: boolean }
   | { readonly type: 'jwks_fetched'; readonly url: string }

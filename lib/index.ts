@@ -1,9 +1,9 @@
 /** What may be imported from `express-oauth-kit`. */
 
-export { getAuth, type Auth, type BearerAuth, type SessionAuth } from './middleware/auth.js'
+export { getAuth, startLogin, type Auth, type BearerAuth, type SessionAuth } from './middleware/auth.js'
 export { requireLogin, requireScope } from './middleware/guards.js'
 export { oauthBearer, type OAuthBearerOptions } from './middleware/oauth-bearer.js'
-export { oauthLogin, startLogin } from './middleware/oauth-login.js'
+export { oauthLogin } from './middleware/oauth-login.js'
 export type { OAuthLoginOptions } from './middleware/oauth-login-options.js'
 export type { LoginAttempt, LoginHook } from './middleware/callback.js'
 export type { StartLoginOptions } from './middleware/login.js'

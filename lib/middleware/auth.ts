@@ -1,8 +1,9 @@
 /** Who a request is from: one shape, whether a session or a bearer token says so. */
 
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { OAuthError } from '../errors.js'
 import type { Claims } from '../jose/jwt.js'
+import type { StartLoginOptions } from './login.js'
 
 interface AuthBase {
   /** The user (or, for machine tokens, often the client), by the authorization server's name: the `sub` claim. */
@@ -43,6 +44,8 @@ export interface AuthSource {
   /** The same, made sure of. Throws `login_required`, or why it cannot be known. */
   confirm(): Promise<Auth>
   refuse(error: unknown): void
+  /** Sends the browser to the login; where there is one. */
+  startLogin?(options: StartLoginOptions): Promise<void>
 }
 
 // A symbol of our own: whatever an app or a mistake puts into `req.auth`, guards never take it for a user.
@@ -50,20 +53,23 @@ const sourceKey = Symbol('express-oauth-kit.auth-source')
 
 type GuardedRequest = IncomingMessage & { [sourceKey]?: AuthSource }
 
+/** One descriptor for all requests: most of them never ask. */
+const authProperty: PropertyDescriptor = {
+  configurable: true,
+  enumerable: false,
+  get(this: GuardedRequest) {
+    try {
+      return this[sourceKey]?.peek()
+    } catch {
+      return undefined
+    }
+  },
+}
+
 /** Puts `req.auth` on a request. It is looked up when first read, and absent after any error. */
 export function attachAuth(req: IncomingMessage, source: AuthSource): void {
   ;(req as GuardedRequest)[sourceKey] = source
-  Object.defineProperty(req, 'auth', {
-    configurable: true,
-    enumerable: false,
-    get() {
-      try {
-        return source.peek()
-      } catch {
-        return undefined
-      }
-    },
-  })
+  Object.defineProperty(req, 'auth', authProperty)
 }
 
 /** Throws `invalid_configuration` on a request that no middleware of this package has seen. */
@@ -84,4 +90,20 @@ export function getAuth(req: IncomingMessage): Auth {
   const auth = authSource(req).peek()
   if (auth) return auth
   throw new OAuthError('login_required', { hint: 'Put requireLogin() before this handler.' })
+}
+
+/**
+ * Starts a login from a handler: to ask for more scope when it is first needed, or to have the user sign in afresh.
+ * Answers the request, also when it fails. Throws `invalid_configuration` where `oauthLogin` is not mounted.
+ */
+export async function startLogin(
+  req: IncomingMessage,
+  _res: ServerResponse,
+  options: StartLoginOptions = {},
+): Promise<void> {
+  const source = authSource(req)
+  if (source.startLogin) return source.startLogin(options)
+  throw new OAuthError('invalid_configuration', {
+    message: 'startLogin: requests with bearer tokens have no login; it works behind oauthLogin only',
+  })
 }

@@ -10,6 +10,7 @@ import {
 } from '../oauth/authorization-request.js'
 import type { Client } from '../oauth/client.js'
 import { parseScope } from '../oauth/scope.js'
+import { requireEndpoint } from '../oauth/server-metadata.js'
 import type { Sessions } from '../session/session.js'
 import type { Transactions } from '../session/transaction.js'
 import { navigation, queryParameters, redirect } from './request.js'
@@ -34,6 +35,7 @@ export interface LoginOptions {
   /** Parameters that the query may set. */
   allowedInQuery: readonly string[]
   responseMode: ResponseMode
+  wantsUserinfo: boolean
   /** The path to return to, made safe. */
   safeReturnTo: (value: unknown) => string
 }
@@ -56,6 +58,8 @@ export function createLogin(settings: LoginOptions): Login {
   const start: Login['start'] = async (req, res, options = {}) => {
     sessions.ready(req)
     refuseReserved(options.parameters)
+    // Now, rather than when the user has come back and the code is spent.
+    if (settings.wantsUserinfo) requireEndpoint(await client.metadata(), 'userinfo_endpoint')
     const { url, transaction } = await authorizationRequest(client, {
       scope: union(scope, additionalScopes(options.scope)),
       parameters: withMaxAge({ ...settings.parameters, ...options.parameters }),

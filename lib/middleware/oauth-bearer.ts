@@ -118,13 +118,7 @@ export function oauthBearer(options: OAuthBearerOptions): Middleware {
         next()
       },
       (error: unknown) => {
-        if (isOAuthError(error)) {
-          emit({
-            type: 'token_rejected',
-            code: error.code,
-            ...(error.reason !== undefined && { reason: error.reason }),
-          })
-        }
+        if (isOAuthError(error)) emit({ type: 'token_rejected', code: error.code, error })
         refuse(error)
       },
     )

@@ -13,7 +13,7 @@ import { createSessions } from '../session/session.js'
 import { createTransactions } from '../session/transaction.js'
 import { attachAuth } from './auth.js'
 import { createCallback } from './callback.js'
-import { createLogin, type StartLoginOptions } from './login.js'
+import { createLogin } from './login.js'
 import { createLogout } from './logout.js'
 import {
   checkedCredentials,
@@ -26,16 +26,12 @@ import {
   loginOptionChecks,
   type OAuthLoginOptions,
 } from './oauth-login-options.js'
-import { sendErrorPage } from './page.js'
-import { navigation, originalUrl, redirect, requestPath, sendJson, type Middleware } from './request.js'
+import { createRefusals } from './refusals.js'
+import { forbidStoring, requestPath, type Middleware } from './request.js'
 import { localPath } from './return-to.js'
-import { sessionSource } from './session-source.js'
+import { SessionSource } from './session-source.js'
 
-type Next = (error?: unknown) => void
 type Route = (req: IncomingMessage, res: ServerResponse) => Promise<void>
-
-const startKey = Symbol('express-oauth-kit.start-login')
-type LoginRequest = IncomingMessage & { [startKey]?: (options: StartLoginOptions) => Promise<void> }
 
 /**
  * Mount it before the routes that need a user, and after express-session with `storage: 'session'`.
@@ -53,7 +49,7 @@ export function oauthLogin(options: OAuthLoginOptions): Middleware {
   const storageKind = check.oneOf('storage', options.storage, ['cookie', 'session'])
   const responseMode = check.oneOf('responseMode', options.responseMode, ['query', 'form_post'], 'query')
   const onError = check.oneOf('onError', options.onError, ['answer', 'next'], 'answer')
-  const { clientId } = options
+  const { clientId, userinfo: wantsUserinfo = false } = options
 
   const now = () => Math.floor(Date.now() / 1000)
   const emit = emitter(options.onEvent)
@@ -124,6 +120,7 @@ export function oauthLogin(options: OAuthLoginOptions): Middleware {
     parameters,
     allowedInQuery: options.queryParameters ?? [],
     responseMode,
+    wantsUserinfo,
     safeReturnTo: safePath(site.returnTo),
   })
   const callback = createCallback({
@@ -133,7 +130,7 @@ export function oauthLogin(options: OAuthLoginOptions): Middleware {
     sessions,
     login,
     responseMode,
-    wantsUserinfo: options.userinfo ?? false,
+    wantsUserinfo,
     onLogin: options.onLogin,
     returnTo: site.returnTo,
     emit,
@@ -147,84 +144,50 @@ export function oauthLogin(options: OAuthLoginOptions): Middleware {
     emit,
   })
 
+  const refusals = createRefusals({
+    onError,
+    loginPath: `${site.basePath}${site.paths.login}`,
+    returnTo: site.returnTo,
+    forDeveloper: !site.secure,
+    emit,
+  })
+  const source = { sessions, login, refusals, clientId, now }
+
   const routes = new Map<string, Route>([
-    [site.paths.login, get(login.fromRequest)],
-    [site.paths.callback, callback],
+    [site.paths.login, toldAsLogin(onlyGet(login.fromRequest))],
+    [site.paths.callback, toldAsLogin(callback)],
     [site.paths.logout, logout],
   ])
 
   return (req, res, next) => {
     const route = routes.get(requestPath(req))
     if (route) {
-      route(req, res).catch((error: unknown) => {
-        if (isOAuthError(error) && route === callback) emitFailure(error)
-        answerError(error, req, res, next)
-      })
-      return
-    }
-    attachAuth(
-      req,
-      sessionSource(req, res, { sessions, clientId, now, refuse: (error) => refuse(error, req, res, next) }),
-    )
-    ;(req as LoginRequest)[startKey] = (wanted) =>
-      login.start(req, res, wanted).catch((error: unknown) => answerError(error, req, res, next))
-    next()
-  }
-
-  function emitFailure({ code, reason }: OAuthError): void {
-    emit({ type: 'login_failed', code, ...(reason !== undefined && { reason }) })
-  }
-
-  /** A page visit goes to the login and comes back; whatever cannot show a login page is told where it is. */
-  function refuse(error: unknown, req: IncomingMessage, res: ServerResponse, next: Next): void {
-    const needsLogin = isOAuthError(error) && error.code === 'login_required'
-    if (needsLogin && navigation(req) === 'yes' && !res.headersSent) {
-      redirect(res, loginUrl(req), req.method === 'GET' || req.method === 'HEAD' ? 302 : 303)
-    } else answerError(error, req, res, next)
-  }
-
-  function loginUrl(req: IncomingMessage): string {
-    const isReadable = req.method === 'GET' || req.method === 'HEAD'
-    const query = isReadable ? `?${new URLSearchParams({ returnTo: originalUrl(req) }).toString()}` : ''
-    return `${site.basePath}${site.paths.login}${query}`
-  }
-
-  function answerError(error: unknown, req: IncomingMessage, res: ServerResponse, next: Next): void {
-    if (onError === 'next' || !isOAuthError(error) || res.headersSent) {
-      next(error)
-    } else if (navigation(req) === 'yes') {
-      sendErrorPage(res, error, site.returnTo, !site.secure)
+      forbidStoring(res) // also when the app's error handler answers: the URL may hold a code
+      route(req, res).catch((error: unknown) => refusals.answer(error, req, res, next))
     } else {
-      for (const [header, value] of Object.entries(error.headers))
-        if (value !== undefined) res.setHeader(header, value)
-      const where =
-        error.code === 'login_required' ? { login_url: `${site.basePath}${site.paths.login}` } : {}
-      sendJson(res, error.status, { ...error.toJSON(), ...where })
+      attachAuth(req, new SessionSource(req, res, next, source))
+      next()
+    }
+  }
+
+  function toldAsLogin(route: Route): Route {
+    return async (req, res) => {
+      try {
+        await route(req, res)
+      } catch (error) {
+        const failure = isOAuthError(error)
+          ? error
+          : new OAuthError('login_refused', { reason: 'threw', cause: error })
+        emit({ type: 'login_failed', code: failure.code, error: failure })
+        throw error
+      }
     }
   }
 }
 
-function get(route: Route): Route {
+function onlyGet(route: Route): Route {
   return async (req, res) => {
     if (req.method === 'GET') return route(req, res)
     throw new OAuthError('method_not_allowed', { headers: { allow: 'GET' } })
   }
-}
-
-/**
- * Starts a login from a handler: to ask for more scope when it is first needed, or to have the user sign in afresh.
- * Answers the request, also when it fails. Throws `invalid_configuration` where `oauthLogin` is not mounted.
- */
-export async function startLogin(
-  req: IncomingMessage,
-  _res: ServerResponse,
-  options: StartLoginOptions = {},
-): Promise<void> {
-  const start = (req as LoginRequest)[startKey]
-  if (!start) {
-    throw new OAuthError('invalid_configuration', {
-      message: 'startLogin: oauthLogin has not seen this request; mount it with app.use() before this route',
-    })
-  }
-  await start(options)
 }

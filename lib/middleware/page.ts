@@ -29,8 +29,6 @@ export function sendErrorPage(
   wayOn: string,
   forDeveloper: boolean,
 ): void {
-  for (const [name, value] of Object.entries(error.headers))
-    if (value !== undefined) res.setHeader(name, value)
   const said = [error.serverError?.error, error.serverError?.error_description].filter(Boolean).join(': ')
   const developer = [
     error.message === error.publicMessage ? '' : error.message,
@@ -38,7 +36,7 @@ export function sendErrorPage(
     error.hint ?? '',
     error.reason === undefined ? '' : `Reason: ${error.reason}`,
   ].filter(Boolean)
-  sendPage(res, error.status, error.status < 500 ? 'Sign-in did not work' : 'Something is wrong', [
+  sendPage(res, error.status, titleOf(error), [
     `<p>${escaped(error.publicMessage)}</p>`,
     `<p><a href="${escaped(wayOn)}">Go on to the site</a></p>`,
     `<p><code>${escaped(error.code)}</code></p>`,
@@ -46,6 +44,11 @@ export function sendErrorPage(
       ? `<aside><p>Shown only because this site runs on localhost:</p>${developer.map((line) => `<p>${escaped(line)}</p>`).join('')}</aside>`
       : '',
   ])
+}
+
+function titleOf({ status }: OAuthError): string {
+  if (status >= 500) return 'Something is wrong'
+  return status === 403 ? 'No access' : 'That did not work'
 }
 
 /**

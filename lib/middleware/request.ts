@@ -48,7 +48,8 @@ const formLimit = 65_536
 
 /** The fields of a posted form, also when the app has parsed the body already. Throws `invalid_request`. */
 export async function formParameters(req: IncomingMessage): Promise<URLSearchParams> {
-  if ('body' in req && req.body !== undefined && req.body !== null) return parsedForm(req.body)
+  // Some parsers leave an empty `body` on requests that they did not read.
+  if (req.readableEnded && 'body' in req) return parsedForm(req.body)
   if (!/^application\/x-www-form-urlencoded\b/i.test(req.headers['content-type'] ?? ''))
     return new URLSearchParams()
   const chunks: Buffer[] = []

@@ -7,57 +7,83 @@ import type { TokenSet } from '../oauth/token-set.js'
 import { varyByCookie } from '../session/cookies.js'
 import { csrfToken, type Session, type Sessions } from '../session/session.js'
 import type { AuthSource, SessionAuth } from './auth.js'
+import type { Login, StartLoginOptions } from './login.js'
+import type { Refusals } from './refusals.js'
 
+/** What all requests of one `oauthLogin` share. */
 export interface SessionSourceOptions {
   sessions: Sessions
+  login: Login
+  refusals: Refusals
   clientId: string
   now: () => number
-  refuse: (error: unknown) => void
 }
 
 /** Nothing is opened before someone asks, and then once. */
-export function sessionSource(
-  req: IncomingMessage,
-  res: ServerResponse,
-  options: SessionSourceOptions,
-): AuthSource {
-  const { sessions, clientId, now, refuse } = options
-  let found: { auth: SessionUser; session: Session } | undefined
-  let isRead = false
-  let tokens: Promise<TokenSet | undefined> | undefined
+export class SessionSource implements AuthSource {
+  readonly #req: IncomingMessage
+  readonly #res: ServerResponse
+  readonly #next: (error?: unknown) => void
+  readonly #options: SessionSourceOptions
+  /** Nothing: nobody has asked. Null: asked, and nobody is signed in. */
+  #user: SessionUser | null | undefined
+  #tokens: Promise<TokenSet | undefined> | undefined
 
-  function read() {
-    if (isRead) return found
-    const session = sessions.read(req, res)
-    isRead = true
-    keepFromCaches(res)
-    found = session && { session, auth: new SessionUser(session, clientId, accessToken) }
-    return found
+  constructor(
+    req: IncomingMessage,
+    res: ServerResponse,
+    next: (error?: unknown) => void,
+    options: SessionSourceOptions,
+  ) {
+    this.#req = req
+    this.#res = res
+    this.#next = next
+    this.#options = options
   }
 
-  function tokensOf(session: Session): Promise<TokenSet | undefined> {
-    tokens ??= sessions.tokens(req, session)
-    return tokens
+  peek(): SessionUser | undefined {
+    if (this.#user === undefined) {
+      const session = this.#options.sessions.read(this.#req, this.#res)
+      keepFromCaches(this.#res)
+      this.#user = session
+        ? new SessionUser(session, this.#options.clientId, () => this.#accessToken(session))
+        : null
+    }
+    return this.#user ?? undefined
   }
 
-  async function accessToken(): Promise<string> {
-    const kept = found && (await tokensOf(found.session))
-    if (!kept) throw new OAuthError('login_required', { reason: 'session_ended' })
-    if (kept.expires_at === undefined || kept.expires_at > now()) return kept.access_token
+  async confirm(): Promise<SessionUser> {
+    const user = this.peek()
+    if (user && (await this.#tokensOf(user.session))) return user
+    throw new OAuthError('login_required')
+  }
+
+  refuse(error: unknown): void {
+    this.#options.refusals.refuse(error, this.#req, this.#res, this.#next)
+  }
+
+  async startLogin(wanted: StartLoginOptions): Promise<void> {
+    const { login, refusals } = this.#options
+    try {
+      await login.start(this.#req, this.#res, wanted)
+    } catch (error) {
+      refusals.answer(error, this.#req, this.#res, this.#next)
+    }
+  }
+
+  #tokensOf(session: Session): Promise<TokenSet | undefined> {
+    this.#tokens ??= this.#options.sessions.tokens(this.#req, session)
+    return this.#tokens
+  }
+
+  async #accessToken(session: Session): Promise<string> {
+    const tokens = await this.#tokensOf(session)
+    if (!tokens) throw new OAuthError('login_required', { reason: 'session_ended' })
+    if (tokens.expires_at === undefined || tokens.expires_at > this.#options.now()) return tokens.access_token
     throw new OAuthError('login_required', {
       reason: 'access_token_expired',
       hint: 'The access token has expired. Send the user to the login again.',
     })
-  }
-
-  return {
-    peek: () => read()?.auth,
-    async confirm() {
-      const current = read()
-      if (current && (await tokensOf(current.session))) return current.auth
-      throw new OAuthError('login_required')
-    },
-    refuse,
   }
 }
 
@@ -88,6 +114,11 @@ class SessionUser implements SessionAuth {
     this.expiresAt = session.endsAt
     this.accessToken = accessToken
     this.#session = session
+  }
+
+  /** For this package; behind an accessor so that a logged `req.auth` does not show its id. */
+  get session(): Session {
+    return this.#session
   }
 
   get csrfToken(): string {

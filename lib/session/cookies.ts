@@ -82,8 +82,3 @@ export function clearCookie(
 ): void {
   writeCookie(res, name, '', { ...attributes, maxAge: 0 })
 }
-
-/** Whether a cookie is already in the response. */
-export function isCookieSet(res: ServerResponse, name: string): boolean {
-  return [res.getHeader('set-cookie') ?? []].flat().some((cookie) => String(cookie).startsWith(`${name}=`))
-}

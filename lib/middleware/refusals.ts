@@ -1,0 +1,67 @@
+/** How `oauthLogin` answers what it does not let through: a page, JSON, the way to the login, or the app's error handler. */
+
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { isOAuthError } from '../errors.js'
+import type { Emit } from '../events.js'
+import { sendErrorPage } from './page.js'
+import { navigation, originalUrl, redirect, sendJson } from './request.js'
+
+type Next = (error?: unknown) => void
+
+export interface Refusals {
+  /** Answers an error. */
+  answer(error: unknown, req: IncomingMessage, res: ServerResponse, next: Next): void
+  /** The same for a guarded route, where a page visit without a session goes to the login and comes back. */
+  refuse(error: unknown, req: IncomingMessage, res: ServerResponse, next: Next): void
+}
+
+export interface RefusalOptions {
+  onError: 'answer' | 'next'
+  /** The path of the login, as browsers see it. */
+  loginPath: string
+  /** Where an error page leads on to. */
+  returnTo: string
+  /** Whether error pages may tell what only the developer should know. */
+  forDeveloper: boolean
+  emit: Emit
+}
+
+export function createRefusals({
+  onError,
+  loginPath,
+  returnTo,
+  forDeveloper,
+  emit,
+}: RefusalOptions): Refusals {
+  const answer: Refusals['answer'] = (error, req, res, next) => {
+    if (isOAuthError(error) && error.status >= 500) emit({ type: 'request_failed', code: error.code, error })
+    if (onError === 'next' || !isOAuthError(error) || res.headersSent) {
+      next(error)
+      return
+    }
+    for (const [name, value] of Object.entries(error.headers))
+      if (value !== undefined) res.setHeader(name, value)
+    if (navigation(req) === 'yes') {
+      sendErrorPage(res, error, returnTo, forDeveloper)
+    } else {
+      // A script cannot follow a redirect to another origin; it can be told where the login is.
+      const where = error.code === 'login_required' ? { login_url: loginPath } : {}
+      sendJson(res, error.status, { ...error.toJSON(), ...where })
+    }
+  }
+
+  return {
+    answer,
+    refuse(error, req, res, next) {
+      const needsLogin = isOAuthError(error) && error.code === 'login_required'
+      if (!needsLogin || navigation(req) !== 'yes' || res.headersSent) {
+        answer(error, req, res, next)
+        return
+      }
+      // What was posted is lost by now, and its address may mean nothing to a GET.
+      const isRepeatable = req.method === 'GET' || req.method === 'HEAD'
+      const query = isRepeatable ? `?${new URLSearchParams({ returnTo: originalUrl(req) }).toString()}` : ''
+      redirect(res, `${loginPath}${query}`, isRepeatable ? 302 : 303)
+    },
+  }
+}
