@@ -3,7 +3,7 @@
 import { authorizationCodeGrant as codeGrant, type TokenEndpointResponse } from 'openid-client'
 import { OAuthError } from '../errors.js'
 import type { Claims } from '../jose/jwt.js'
-import { transactionBinding, type AuthorizationTransaction } from './authorization-request.js'
+import { isState, transactionBinding, type AuthorizationTransaction } from './authorization-request.js'
 import type { Client } from './client.js'
 import { checkAuthentication, verifyIdToken } from './id-token.js'
 import { scopesIn } from './scope.js'
@@ -28,13 +28,14 @@ const responseParameters = [
   'response',
 ]
 
-/** The state of a callback. Throws `invalid_callback` when there is none, or a parameter came twice. */
+/** The state of a callback. Throws `invalid_callback` when it is none of ours, or a parameter came twice. */
 export function callbackState(parameters: URLSearchParams): string {
   for (const name of responseParameters) {
     if (parameters.getAll(name).length > 1) throw invalidCallback('repeated_parameter')
   }
   const state = parameters.get('state')
   if (!state) throw invalidCallback('missing_state')
+  if (!isState(state)) throw invalidCallback('malformed_state')
   return state
 }
 

@@ -1,7 +1,7 @@
 /** The authorization request: where the browser is sent, and what must be remembered of it (RFC 6749 §4.1.1, RFC 7636). */
 
 import { createHash, randomBytes } from 'node:crypto'
-import { buildAuthorizationUrl, calculatePKCECodeChallenge, randomPKCECodeVerifier } from 'openid-client'
+import { calculatePKCECodeChallenge, randomPKCECodeVerifier } from 'openid-client'
 import type { Client } from './client.js'
 import { requireEndpoint } from './server-metadata.js'
 
@@ -62,11 +62,14 @@ export const reservedParameters: readonly string[] = [
   'resource',
 ]
 
-/** A state of this form belongs to a login that was restarted once already. */
-const restartedState = /^r\./
+/** Whether a state can be one of ours at all. */
+export function isState(value: string): boolean {
+  return /^(r\.)?[A-Za-z0-9_-]{22}$/.test(value)
+}
 
+/** A state of this form belongs to a login that was restarted once already. */
 export function isRestarted(state: string): boolean {
-  return restartedState.test(state)
+  return state.startsWith('r.')
 }
 
 export async function authorizationRequest(
@@ -74,7 +77,6 @@ export async function authorizationRequest(
   request: AuthorizationRequest,
 ): Promise<{ url: string; transaction: AuthorizationTransaction }> {
   const metadata = await client.metadata()
-  requireEndpoint(metadata, 'authorization_endpoint')
   const { scope, parameters, responseMode, resource } = request
   const { max_age, acr_values } = parameters
   const state = `${request.restarted ? 'r.' : ''}${random()}`
@@ -88,8 +90,12 @@ export async function authorizationRequest(
     ...(max_age !== undefined && { max_age: Number(max_age) }),
     ...(acr_values !== undefined && { acr_values: String(acr_values) }),
   }
-  const query = new URLSearchParams()
+  const url = new URL(requireEndpoint(metadata, 'authorization_endpoint'))
+  // Set, not appended: an endpoint may have a query of its own, and no parameter may come twice.
+  const query = url.searchParams
   for (const [name, value] of Object.entries(parameters)) query.set(name, String(value))
+  query.set('response_type', 'code')
+  query.set('client_id', client.clientId)
   query.set('redirect_uri', client.redirectUri)
   if (scope.length > 0) query.set('scope', transaction.scope)
   query.set('state', state)
@@ -98,5 +104,5 @@ export async function authorizationRequest(
   query.set('code_challenge_method', 'S256')
   if (responseMode !== 'query') query.set('response_mode', responseMode)
   if (resource !== undefined) query.set('resource', resource)
-  return { url: buildAuthorizationUrl(await client.configuration(), query).href, transaction }
+  return { url: url.href, transaction }
 }

@@ -79,8 +79,12 @@ export function createClient(options: ClientOptions): Client {
   function configure(server: ServerMetadata): Configuration {
     const method = clientAuthMethod(credentials, server)
     const configuration = new Configuration(
-      // The algorithms of ID tokens are ours to decide; some servers announce `none` and HS256.
-      { ...server, id_token_signing_alg_values_supported: [...algorithms] } as OpenidServerMetadata,
+      // Which algorithms are good is ours to decide; some servers announce `none` and HS256.
+      {
+        ...server,
+        id_token_signing_alg_values_supported: [...algorithms],
+        userinfo_signing_alg_values_supported: [...algorithms],
+      } as OpenidServerMetadata,
       clientId,
       { [toleranceSymbol]: clockTolerance },
       clientAuthentication(method, credentials),

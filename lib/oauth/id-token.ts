@@ -2,7 +2,7 @@
 
 import { isOAuthError, OAuthError } from '../errors.js'
 import { checkTimes } from '../jose/time.js'
-import { parseJwt, type Claims } from '../jose/jwt.js'
+import { invalidToken, parseJwt, type Claims } from '../jose/jwt.js'
 import { verifySignature } from '../jose/verify.js'
 import type { AuthorizationTransaction } from './authorization-request.js'
 import type { Client } from './client.js'
@@ -14,6 +14,8 @@ import type { Client } from './client.js'
 export async function verifyIdToken(client: Client, idToken: string): Promise<Claims> {
   try {
     const jwt = parseJwt(idToken)
+    if (jwt.typ !== undefined && jwt.typ !== 'jwt') throw invalidToken('typ') // another kind of token (RFC 8725 §3.12)
+    if (!isSubject(jwt.claims['sub'])) throw invalidToken('sub')
     checkTimes(jwt.claims, client.now(), client.clockTolerance)
     await verifySignature(client.keySet, jwt)
     return jwt.claims
@@ -21,10 +23,15 @@ export async function verifyIdToken(client: Client, idToken: string): Promise<Cl
     if (!isOAuthError(cause) || cause.code !== 'invalid_token') throw cause
     throw new OAuthError('invalid_id_token', {
       ...(cause.reason !== undefined && { reason: cause.reason }),
-      hint: 'The ID token is not signed by a key in the key set of the authorization server.',
+      hint: 'The ID token is malformed, or not signed by a key in the key set of the authorization server.',
       cause,
     })
   }
+}
+
+/** OpenID Connect Core §2: at most 255 ASCII characters. */
+function isSubject(value: unknown): boolean {
+  return typeof value === 'string' && /^[\x20-\x7e]{1,255}$/.test(value)
 }
 
 /** One of the `acr_values` that were asked for must have been met. (`max_age` is judged with the claims, by openid-client.) */

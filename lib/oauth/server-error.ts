@@ -62,12 +62,12 @@ export function tokenEndpointError(thrown: unknown, secrets: readonly string[]):
   if (own) return own
   if (thrown instanceof ResponseBodyError) {
     const { error, error_description, status } = thrown
-    if (status >= 500) return unavailable(status, thrown)
+    if (isTemporary(status)) return unavailable(status, thrown)
     const said = { error, ...(error_description !== undefined && { error_description }) }
     return serverError(said, tokenHints, secrets)
   }
   const status = statusIn(thrown)
-  if (status !== undefined && (status >= 500 || status === 429)) return unavailable(status, thrown)
+  if (status !== undefined && isTemporary(status)) return unavailable(status, thrown)
   return new OAuthError('invalid_server_response', {
     message: `the token endpoint gave an unusable answer${status === undefined ? '' : ` with status ${status}`}`,
     hint: 'The server does not follow RFC 6749 §5. Its answer needs status 200, JSON, "access_token" and "token_type".',
@@ -109,6 +109,10 @@ function cleaned(
     ...(error_description !== undefined && { error_description: clean(error_description) }),
     ...(error_uri !== undefined && { error_uri: clean(error_uri) }),
   }
+}
+
+function isTemporary(status: number): boolean {
+  return status >= 500 || status === 429
 }
 
 function unavailable(status: number, cause: unknown): OAuthError {

@@ -71,6 +71,8 @@ export function createTransactions(options: TransactionOptions): Transactions {
           size: (readCookie(req, cookie) ?? '').length,
           startedAt: open(req, cookie)?.startedAt ?? 0,
         }))
+        // Browsers send older cookies first, which settles the order within a second.
+        .toReversed()
         .toSorted((a, b) => b.startedAt - a.startedAt)
       let size = value.length
       for (const [index, other] of others.entries()) {
