@@ -28,6 +28,8 @@ export interface AppOptions {
   readonly options: Partial<LoginOptions> & Pick<LoginOptions, 'clientId'>
   /** Mounted before the login, such as a body parser or helmet. */
   readonly before?: readonly Handler[]
+  /** Pages beyond the standing ones. */
+  readonly routes?: (router: Router) => void
 }
 
 export interface App {
@@ -43,7 +45,7 @@ export interface App {
 }
 
 /** What the three frameworks have in common. */
-interface Router {
+export interface Router {
   readonly listener: RequestListener
   use(handler: Handler): void
   get(path: string, ...handlers: Handler[]): void
@@ -86,6 +88,7 @@ function routed(app: AppOptions, login: Handler, errors: unknown[]): Router {
   router.get('/open', showHome)
   router.get('/private', requireLogin(), showClaims)
   router.get('/scoped', requireScope('read:projects'), (_request, response) => response.end('projects'))
+  app.routes?.(router)
   router.onError((error, response) => {
     errors.push(error)
     response.statusCode = statusOf(error)
