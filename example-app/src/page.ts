@@ -1,0 +1,34 @@
+/** What the pages of the app and of the authorization server share: their headers, stylesheet and icons. */
+
+import { fileURLToPath } from 'node:url'
+import express from 'express'
+
+/** Serves the files of `public`. */
+export const assets = express.static(fileURLToPath(new URL('../public', import.meta.url)))
+
+/**
+ * Headers of a page without inline script or style. `formTargets` are URLs of other origins that a form of the page
+ * may end at: browsers apply `form-action` to the redirects that follow a form, too. `script` is for a page that loads
+ * one of our own.
+ */
+export function pageHeaders(formTargets: readonly unknown[] = [], script = false): Record<string, string> {
+  const formAction = ["'self'", ...formTargets.flatMap(origin)].join(' ')
+  return {
+    'Content-Security-Policy': [
+      "default-src 'none'",
+      "style-src 'self'",
+      `script-src ${script ? "'self'" : "'none'"}`,
+      "img-src 'self' data:",
+      `form-action ${formAction}`,
+      "base-uri 'none'",
+      "frame-ancestors 'none'",
+    ].join('; '),
+    'Cache-Control': 'no-store',
+    'Referrer-Policy': 'same-origin',
+    'X-Content-Type-Options': 'nosniff',
+  }
+}
+
+function origin(target: unknown): string[] {
+  return typeof target === 'string' && URL.canParse(target) ? [new URL(target).origin] : []
+}

@@ -1,0 +1,50 @@
+/** What went wrong, in words for the person in front of the page. */
+
+import type { OutgoingHttpHeaders } from 'node:http'
+import { isOAuthError } from 'express-oauth-kit'
+import { ApiError } from './api-client.js'
+
+export interface Problem {
+  readonly status: number
+  readonly headers: OutgoingHttpHeaders
+  readonly title: string
+  readonly text: string
+  /** For the developer. A real app would keep it to its log. */
+  readonly detail?: string
+}
+
+export function explain(error: unknown): Problem {
+  const headers = {}
+  if (error instanceof ApiError) {
+    const text = 'The service behind this page is in trouble. Please try again in a moment.'
+    return { status: 502, headers, title: 'This did not work', text, detail: error.message }
+  }
+  if (!isOAuthError(error)) {
+    const text = 'Something went wrong on our side. Please try again in a moment.'
+    return { status: 500, headers, title: 'This did not work', text }
+  }
+  const [title, text] = words[error.code] ?? ['This did not work', error.publicMessage]
+  return {
+    status: error.status,
+    headers: error.headers,
+    title,
+    text,
+    detail: `${error.code}: ${error.hint ?? error.message}`,
+  }
+}
+
+const words: Record<string, readonly [title: string, text: string]> = {
+  insufficient_scope: ['You cannot go in here', 'Your account does not have the rights for this page.'],
+  access_denied: ['You did not allow it', 'Nothing was shared and nothing has changed. You can try again.'],
+  missing_credentials: ['Please sign in', 'Your sign-in is over. Sign in again to go on.'],
+  login_required: ['Please sign in', 'Your sign-in is over. Sign in again to go on.'],
+  unknown_state: ['This sign-in is over', 'It was finished already, or took too long. Please start again.'],
+  csrf_rejected: [
+    'This came from elsewhere',
+    'The form was not sent by a page of this app, so nothing was done.',
+  ],
+  server_unavailable: [
+    'Signing in is not possible now',
+    'The sign-in server does not answer. Please try again in a moment.',
+  ],
+}

@@ -1,0 +1,285 @@
+/** The pages of the app. */
+
+import type { Auth } from 'express-oauth-kit'
+import { html, trusted, type Html } from './html.js'
+import type { NewProject, Project, Report } from './projects.js'
+
+/** Who looks at a page (nobody: `undefined`), and which one it is. */
+export interface Viewer {
+  readonly auth: Auth | undefined
+  readonly path: string
+}
+
+export function welcomePage(viewer: Viewer): Html {
+  return layout(
+    'Welcome',
+    viewer,
+    html`
+      <section class="hero">
+        <h1>All your projects, in one calm place.</h1>
+        <p class="lead">
+          You sign in at a server that you trust already. This app never sees your password, and no script can
+          read the tokens that it gets.
+        </p>
+        <p><a class="button primary" href="/login?returnTo=/">Sign in</a></p>
+      </section>
+      <ol class="cards steps">
+        <li class="card">
+          <strong>Sign in</strong>
+          <span>at another server. It asks you what this app may do as you.</span>
+        </li>
+        <li class="card">
+          <strong>Look around</strong>
+          <span>The projects come from an API. The app calls it with your access token.</span>
+        </li>
+        <li class="card">
+          <strong>Do more</strong>
+          <span>More permissions are asked for when you first need them, not before.</span>
+        </li>
+      </ol>
+    `,
+  )
+}
+
+export function homePage(viewer: Viewer, auth: Auth): Html {
+  return layout(
+    'Home',
+    viewer,
+    html`
+      <h1>Hello, ${nameOf(auth)}</h1>
+      <p class="lead">You are signed in. What would you like to do?</p>
+      <div class="cards">
+        ${card('/projects', 'See the projects', 'The app asks the API for them, with your access token.', 'read:projects')}
+        ${card('/projects/new', 'Start a project', 'Asks for your permission, the first time.', 'write:projects')}
+        ${card('/admin', 'Read the report', 'For administrators only: not everybody is let in.', 'admin:read')}
+        ${card('/session', 'Look at your session', 'What the app knows about you.')}
+      </div>
+    `,
+  )
+}
+
+function card(href: string, title: string, text: string, scope?: string): Html {
+  return html`<a class="card" href="${href}">
+    <strong>${title}</strong>
+    <span>${text}</span>
+    ${scope !== undefined && badge(scope)}
+  </a>`
+}
+
+export function projectsPage(viewer: Viewer, projects: readonly Project[]): Html {
+  return layout(
+    'Projects',
+    viewer,
+    html`
+      <div class="title-row">
+        <h1>Projects</h1>
+        <a class="button primary" href="/projects/new">New project</a>
+      </div>
+      <div class="table">
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">Project</th>
+              <th scope="col">Owner</th>
+              <th scope="col" class="roomy">Since</th>
+            </tr>
+          </thead>
+          <tbody>
+            ${projects.map(projectRow)}
+          </tbody>
+        </table>
+      </div>
+    `,
+  )
+}
+
+function projectRow({ name, description, owner, createdAt }: Project): Html {
+  return html`<tr>
+    <td><strong>${name}</strong><small>${description}</small></td>
+    <td>${owner}</td>
+    <td class="roomy">${date(createdAt)}</td>
+  </tr>`
+}
+
+export function newProjectPage(viewer: Viewer, values?: NewProject, problem?: string): Html {
+  const invalid = problem !== undefined && trusted('aria-invalid="true" aria-describedby="problem"')
+  return layout(
+    'New project',
+    viewer,
+    html`
+      <h1>New project</h1>
+      <p class="lead">Everybody who can see projects will see it.</p>
+      ${problem !== undefined && html`<p class="alert narrow" role="alert" id="problem">${problem}</p>`}
+      <form method="post" action="/projects" class="panel stack narrow">
+        <div class="field">
+          <label for="name">Name</label>
+          <input
+            id="name"
+            name="name"
+            value="${values?.name}"
+            autocomplete="off"
+            required
+            autofocus
+            ${invalid}
+          />
+        </div>
+        <div class="field">
+          <label for="description">Description <small>if you like</small></label>
+          <textarea id="description" name="description" rows="3">${values?.description}</textarea>
+        </div>
+        <div class="actions">
+          <button class="button primary">Create project</button>
+          <a class="button" href="/projects">Cancel</a>
+        </div>
+      </form>
+    `,
+  )
+}
+
+export function reportPage(viewer: Viewer, { total, owners }: Report): Html {
+  const rows = owners.map(
+    ({ owner, projects }) =>
+      html`<tr>
+        <td>${owner}</td>
+        <td class="number">${projects}</td>
+      </tr>`,
+  )
+  return layout(
+    'Report',
+    viewer,
+    html`
+      <h1>Report</h1>
+      <p class="lead">Who owns how many of the ${total} projects. Only administrators see this.</p>
+      <div class="table narrow">
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">Owner</th>
+              <th scope="col" class="number">Projects</th>
+            </tr>
+          </thead>
+          <tbody>
+            ${rows}
+          </tbody>
+        </table>
+      </div>
+    `,
+  )
+}
+
+export function sessionPage(viewer: Viewer, auth: Auth, storage: string): Html {
+  const claims = Object.entries(auth.claims).map(
+    ([name, value]) =>
+      html`<tr>
+        <th scope="row"><code>${name}</code></th>
+        <td><code>${typeof value === 'string' ? value : JSON.stringify(value)}</code></td>
+      </tr>`,
+  )
+  return layout(
+    'Session',
+    viewer,
+    html`
+      <h1>Your session</h1>
+      <p class="lead">
+        What this app knows about you. Your browser holds none of the tokens in readable form.
+      </p>
+      <dl class="panel facts">
+        <dt>Signed in as</dt>
+        <dd>${nameOf(auth)}</dd>
+        <dt>Ends</dt>
+        <dd>${time(auth.expiresAt)}</dd>
+        <dt>Kept in</dt>
+        <dd>${storage === 'session' ? 'the session store of the app' : 'a sealed cookie'}</dd>
+        <dt>Scopes</dt>
+        <dd class="badges">${auth.scopes.map(badge)}</dd>
+      </dl>
+      <h2>Claims</h2>
+      <div class="table">
+        <table>
+          <tbody>
+            ${claims}
+          </tbody>
+        </table>
+      </div>
+    `,
+  )
+}
+
+/** What a page says when something did not work. `detail` is for the developer. */
+export function messagePage(
+  viewer: Viewer,
+  status: number,
+  title: string,
+  text: string,
+  detail?: string,
+): Html {
+  const { path } = viewer
+  const signIn = html`<a class="button primary" href="/login?returnTo=${encodeURIComponent(path)}"
+    >Sign in</a
+  >`
+  return layout(
+    title,
+    viewer,
+    html`
+      <section class="narrow">
+        <p class="status">${status}</p>
+        <h1>${title}</h1>
+        <p class="lead">${text}</p>
+        <p class="actions">${status === 401 && signIn}<a class="button" href="/">To the start page</a></p>
+        ${detail !== undefined && html`<p class="note detail">For developers: ${detail}</p>`}
+      </section>
+    `,
+  )
+}
+
+function layout(title: string, viewer: Viewer, content: Html): Html {
+  const { auth, path } = viewer
+  const link = (href: string, text: string) =>
+    html`<a href="${href}" ${path === href && trusted('aria-current="page"')}>${text}</a>`
+  const signedIn = () => html`
+    <nav aria-label="Main">
+      ${link('/projects', 'Projects')} ${link('/admin', 'Report')} ${link('/session', 'Session')}
+    </nav>
+    <form method="post" action="/logout" class="user">
+      <span>${auth && nameOf(auth)}</span>
+      <button class="button small">Sign out</button>
+    </form>
+  `
+  return html`<!doctype html>
+    <html lang="en">
+      <head>
+        <meta charset="utf-8" />
+        <meta name="viewport" content="width=device-width, initial-scale=1" />
+        <title>${title} – Projects</title>
+        <link rel="icon" href="/projects.svg" />
+        <link rel="stylesheet" href="/style.css" />
+      </head>
+      <body>
+        <header class="top">
+          <a class="brand" href="/"><img src="/projects.svg" alt="" width="28" height="28" /> Projects</a>
+          ${auth ? signedIn() : html`<a class="button small" href="/login?returnTo=/">Sign in</a>`}
+        </header>
+        <main>${content}</main>
+        <footer class="bottom">A demo of express-oauth-kit.</footer>
+      </body>
+    </html>`
+}
+
+function nameOf({ claims, subject }: Auth): string {
+  return typeof claims['name'] === 'string' ? claims['name'] : (subject ?? 'you')
+}
+
+function badge(scope: string): Html {
+  return html`<code class="badge">${scope}</code>`
+}
+
+function date(iso: string): Html {
+  const text = new Date(iso).toLocaleDateString('en-GB', { dateStyle: 'medium' })
+  return html`<time datetime="${iso}">${text}</time>`
+}
+
+function time(seconds: number): Html {
+  const moment = new Date(seconds * 1000)
+  const text = moment.toLocaleString('en-GB', { dateStyle: 'medium', timeStyle: 'long' })
+  return html`<time datetime="${moment.toISOString()}">${text}</time>`
+}
