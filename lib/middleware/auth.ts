@@ -20,12 +20,16 @@ interface AuthBase {
    * Throws `login_required` when there is none any more, `store_unavailable` when it cannot be looked up.
    */
   accessToken(): Promise<string>
+  /**
+   * Put it into a form as `csrf_token` where browsers may send neither `Sec-Fetch-Site` nor `Origin`. A bearer token
+   * has none: no page can make a browser send one.
+   */
+  readonly csrfToken: string | undefined
 }
 
 /** A user who signed in with this browser. */
 export interface SessionAuth extends AuthBase {
   readonly kind: 'session'
-  /** Put it into a form as `csrf_token` where browsers may send neither `Sec-Fetch-Site` nor `Origin`. */
   readonly csrfToken: string
 }
 
@@ -33,6 +37,7 @@ export interface SessionAuth extends AuthBase {
 export interface BearerAuth extends AuthBase {
   readonly kind: 'bearer'
   readonly token: string
+  readonly csrfToken: undefined
 }
 
 export type Auth = SessionAuth | BearerAuth

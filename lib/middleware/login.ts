@@ -17,7 +17,7 @@ import { navigation, queryParameters, redirect } from './request.js'
 
 /** What one login asks for beyond the options of `oauthLogin`. */
 export interface StartLoginOptions {
-  /** Scopes to ask for in addition, with one space between. */
+  /** Scopes to ask for beyond those of the options and those granted already, with one space between. */
   scope?: string
   /** Where the user goes afterwards: a path of this site. Anything else is replaced by the default. */
   returnTo?: string

@@ -154,6 +154,7 @@ class BearerUser implements BearerAuth {
   readonly scopes: readonly string[]
   readonly clientId: string | undefined
   readonly expiresAt: number
+  readonly csrfToken = undefined
   readonly #token: string
 
   constructor(token: string, issuer: string, verified: AccessToken) {

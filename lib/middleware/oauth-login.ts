@@ -160,14 +160,14 @@ export function oauthLogin(options: OAuthLoginOptions): Middleware {
   ])
 
   return (req, res, next) => {
+    attachAuth(req, new SessionSource(req, res, next, source))
     const route = routes.get(requestPath(req))
-    if (route) {
-      forbidStoring(res) // also when the app's error handler answers: the URL may hold a code
-      route(req, res).catch((error: unknown) => refusals.answer(error, req, res, next))
-    } else {
-      attachAuth(req, new SessionSource(req, res, next, source))
+    if (!route) {
       next()
+      return
     }
+    forbidStoring(res) // also when the app's error handler answers: the URL may hold a code
+    route(req, res).catch((error: unknown) => refusals.answer(error, req, res, next))
   }
 
   function toldAsLogin(route: Route): Route {

@@ -65,7 +65,9 @@ export class SessionSource implements AuthSource {
   async startLogin(wanted: StartLoginOptions): Promise<void> {
     const { login, refusals } = this.#options
     try {
-      await login.start(this.#req, this.#res, wanted)
+      // What was granted before is asked for again: the new tokens take the place of the old.
+      const scope = [...(this.peek()?.scopes ?? []), wanted.scope ?? ''].join(' ').trim()
+      await login.start(this.#req, this.#res, { ...wanted, scope })
     } catch (error) {
       refusals.answer(error, this.#req, this.#res, this.#next)
     }
