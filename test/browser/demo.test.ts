@@ -1,0 +1,135 @@
+/** The demo, used as a visitor uses it. */
+import type { Browser, BrowserContext, Page } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { hasChromium, launchChromium, missChromium } from '../support/chromium.js'
+import { startDemo, type Demo } from '../support/demo.js'
+
+missChromium()
+
+describe.skipIf(!hasChromium).each(['cookie', 'session'])('the demo with storage "%s"', (storage) => {
+  let demo: Demo
+  let browser: Browser
+  let context: BrowserContext
+  let page: Page
+
+  beforeAll(async () => {
+    browser = await launchChromium()
+    demo = await startDemo({ STORAGE: storage })
+  })
+  afterAll(async () => {
+    await browser?.close()
+    await demo?.stop()
+  })
+  beforeEach(async () => {
+    context = await browser.newContext()
+    page = await context.newPage()
+  })
+  afterEach(() => context.close())
+
+  async function signIn(user: string, at: Page = page): Promise<void> {
+    await at.getByLabel('User name').fill(user)
+    await at.getByLabel('Password').fill(user)
+    await at.getByRole('button', { name: 'Sign in' }).click()
+    await allow(at)
+  }
+
+  const allow = (at: Page = page) => at.getByRole('button', { name: 'Allow' }).click()
+  const heading = (at: Page = page) => at.getByRole('heading', { level: 1 }).textContent()
+
+  test('alice signs in, sees the projects and creates one', async () => {
+    await page.goto(`${demo.url}/projects`)
+    await signIn('alice')
+    expect(page.url()).toBe(`${demo.url}/projects`)
+    const before = await page.getByRole('row').count()
+
+    await page
+      .getByRole('link', { name: /new project|start a project/i })
+      .first()
+      .click()
+    await allow()
+    await page.getByLabel('Name').fill('A greenhouse')
+    await page.getByRole('button', { name: /create/i }).click()
+    expect(page.url()).toBe(`${demo.url}/projects`)
+    expect(await page.getByRole('row').count()).toBe(before + 1)
+    await page.getByText('A greenhouse').waitFor()
+  })
+
+  test('alice reads the report; bob is refused it and stays signed in', async () => {
+    await page.goto(`${demo.url}/admin`)
+    await signIn('alice')
+    await allow()
+    const report = await heading()
+
+    await context.clearCookies()
+    const answers: number[] = []
+    page.on('response', (response) => {
+      if (new URL(response.url()).pathname === '/admin') answers.push(response.status())
+    })
+    await page.goto(`${demo.url}/admin`)
+    await signIn('bob')
+    await allow()
+    expect(answers.at(-1)).toBe(403)
+    expect(await heading()).not.toBe(report)
+    await page.goto(demo.url)
+    expect(await heading()).toContain('Bob')
+  })
+
+  test('eight tabs that open at once all end signed in, where they were going', async () => {
+    const tabs = await Promise.all(Array.from({ length: 8 }, () => context.newPage()))
+    await Promise.all(tabs.map((tab, index) => tab.goto(`${demo.url}/session?tab=${index}`)))
+    const [first, ...others] = tabs.toReversed()
+    if (!first) throw new Error('no tab')
+    await signIn('alice', first)
+    // The others show the login page of a server that knows the user by now.
+    for (const tab of others) {
+      await tab.reload()
+      if (tab.url().startsWith(demo.issuer)) await signIn('alice', tab)
+    }
+    expect(tabs.map((tab) => tab.url())).toEqual(
+      tabs.map((_tab, index) => `${demo.url}/session?tab=${index}`),
+    )
+  })
+
+  test('after sign-out neither Back nor a new visit shows anything private', async () => {
+    await page.goto(`${demo.url}/session`)
+    await signIn('alice')
+    expect(await page.content()).toContain('alice@example.com')
+    await page.getByRole('button', { name: 'Sign out' }).click()
+    await page.waitForURL((url) => url.origin === demo.url)
+    await page.getByRole('link', { name: 'Sign in' }).first().waitFor()
+
+    await page.goBack()
+    expect(await page.content()).not.toContain('alice@example.com')
+    await page.goto(`${demo.url}/session`)
+    expect(page.url()).toContain(demo.issuer)
+  })
+
+  test('no page, cookie or storage that a script can read holds a token', async () => {
+    await page.goto(`${demo.url}/session`)
+    await signIn('alice')
+    const readable = await page.evaluate(
+      'document.cookie + JSON.stringify(localStorage) + document.documentElement.outerHTML',
+    )
+    expect(readable).toContain('alice@example.com')
+    expect(readable).not.toMatch(/eyJ|access_token|refresh_token/)
+    const cookies = await context.cookies(demo.url)
+    expect(cookies.filter(({ httpOnly }) => !httpOnly)).toEqual([])
+  })
+
+  test('a page of another site can sign nobody out', async () => {
+    await page.goto(demo.url)
+    await page.getByRole('link', { name: 'Sign in' }).first().click()
+    await signIn('alice')
+    const stranger = await context.newPage()
+    await stranger.route('http://stranger.example/', (route) =>
+      route.fulfill({
+        contentType: 'text/html',
+        body: `<img src="${demo.url}/logout"><form method="post" action="${demo.url}/logout"><button>Win</button></form>`,
+      }),
+    )
+    await stranger.goto('http://stranger.example/')
+    await stranger.getByRole('button', { name: 'Win' }).click()
+    await page.goto(demo.url)
+    expect(await heading()).toContain('Alice')
+  })
+})

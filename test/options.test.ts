@@ -1,0 +1,207 @@
+import { describe, expect, test } from 'vitest'
+import { isOAuthError, oauthBearer, oauthLogin, type OAuthBearerOptions, type OAuthLoginOptions } from '../lib/index.js'
+import { checkOptions } from '../lib/options.js'
+
+const known = { issuer: true, audience: true, clockTolerance: true, jwksUri: true } as const
+
+function problem(options: unknown): string {
+  return thrownBy(() => checkOptions('make', options, known))
+}
+
+function thrownBy(run: () => unknown): string {
+  try {
+    run()
+    return 'nothing was thrown'
+  } catch (error) {
+    if (!isOAuthError(error)) return `no OAuthError: ${String(error)}`
+    expect(error).toMatchObject({ code: 'invalid_configuration', status: 500, expose: false })
+    return error.message
+  }
+}
+
+test('known options pass', () => {
+  expect(problem({ issuer: 'x', clockTolerance: 1 })).toBe('nothing was thrown')
+  expect(problem({})).toBe('nothing was thrown')
+})
+
+describe('an unknown option', () => {
+  test.each([
+    ['isuer', 'issuer'],
+    ['Issuer', 'issuer'],
+    ['audiance', 'audience'],
+    ['jwksURI', 'jwksUri'],
+    ['jwks_uri', 'jwksUri'],
+    ['clock_tolerance', 'clockTolerance'],
+    ['clockTolerence', 'clockTolerance'],
+  ])('%s: did you mean %s?', (name, meant) => {
+    expect(problem({ [name]: 1 })).toBe(`make: option "${name}" is not known; did you mean "${meant}"?`)
+  })
+
+  test('that is like no other brings the whole list', () => {
+    expect(problem({ secret: 1 })).toBe(
+      'make: option "secret" is not known; known are issuer, audience, clockTolerance, jwksUri',
+    )
+  })
+
+  test.each(['constructor', 'toString', '__proto__', 'hasOwnProperty'])('%s is unknown too', (name) => {
+    expect(problem(JSON.parse(`{"${name}":1}`))).toContain('is not known')
+  })
+
+  test('is refused although its value is undefined', () => {
+    expect(problem({ isuer: undefined })).toContain('is not known')
+  })
+})
+
+test.each([[undefined], [null], ['text'], [7]])('%j instead of options', (options) => {
+  expect(problem(options)).toBe('make: pass an object with options')
+})
+
+describe('seconds', () => {
+  const check = checkOptions('make', {}, known)
+  const seconds = (value: unknown) =>
+    check.seconds('clockTolerance', value as number | undefined, { default: 30, min: 1, max: 300 })
+
+  test('are taken within bounds, and have a default', () => {
+    expect([seconds(undefined), seconds(1), seconds(300), seconds(0.5 + 1)]).toEqual([30, 1, 300, 1.5])
+  })
+
+  test.each([[0], [-1], [301], [Number.NaN], [Number.POSITIVE_INFINITY], ['30'], [null], [{}], [true], [30n]])(
+    '%s is refused',
+    (value) => {
+      expect(thrownBy(() => seconds(value))).toMatch(
+        /^make: option "clockTolerance" is .*; give a number of seconds from 1 to 300$/,
+      )
+    },
+  )
+})
+
+describe('one of a list', () => {
+  const check = checkOptions('make', {}, known)
+  const values = ['a', 'b'] as const
+  const oneOf = (value: unknown, byDefault?: 'a') => check.oneOf('issuer', value as 'a', values, byDefault)
+
+  test('is taken, or the default', () => {
+    expect([oneOf('b'), oneOf(undefined, 'a'), oneOf('b', 'a')]).toEqual(['b', 'a', 'b'])
+  })
+
+  test.each<[unknown, string]>([
+    [undefined, 'make: option "issuer" is missing; set it to "a" or "b"'],
+    ['c', 'make: option "issuer" is "c"; set it to "a" or "b"'],
+    ['A', 'make: option "issuer" is "A"; set it to "a" or "b"'],
+    ['', 'make: option "issuer" is ""; set it to "a" or "b"'],
+    [true, 'make: option "issuer" is true; set it to "a" or "b"'],
+  ])('%j is refused', (value, message) => {
+    expect(thrownBy(() => oneOf(value))).toBe(message)
+  })
+})
+
+describe('a text', () => {
+  const check = checkOptions('make', {}, known)
+
+  test.each<[unknown, string]>([
+    [undefined, 'make: option "issuer" is missing; give it'],
+    ['', 'make: option "issuer" is not a string with content; give it'],
+    [7, 'make: option "issuer" is not a string with content; give it'],
+    [null, 'make: option "issuer" is not a string with content; give it'],
+  ])('%j is refused', (value, message) => {
+    expect(thrownBy(() => check.string('issuer', value, 'give it'))).toBe(message)
+  })
+})
+
+describe('the options of oauthBearer', () => {
+  const good = { issuer: 'https://auth.example.com', audience: 'https://api.example.com' }
+  const bearer = (changes: object) => thrownBy(() => oauthBearer({ ...good, ...changes } as OAuthBearerOptions))
+
+  test('the least that works, and everything', () => {
+    expect(bearer({})).toBe('nothing was thrown')
+    const all: Required<OAuthBearerOptions> = {
+      ...good,
+      jwksUri: 'https://auth.example.com/keys',
+      algorithms: ['ES256'],
+      clockTolerance: 0,
+      timeout: 1,
+      realm: 'projects',
+      fetch,
+      onError: 'next',
+      onEvent: () => undefined,
+    }
+    expect(bearer(all)).toBe('nothing was thrown')
+  })
+
+  test.each<[object, string]>([
+    [{ issuer: undefined }, 'option "issuer" is missing'],
+    [{ issuer: '' }, 'option "issuer"'],
+    [{ issuer: 7 }, 'option "issuer"'],
+    [{ issuer: 'http://auth.example.com' }, 'option "issuer" is "http://auth.example.com"; give an https URL'],
+    [{ issuer: 'https://auth.example.com#x' }, 'remove the query and the fragment'],
+    [{ audience: undefined }, 'option "audience"'],
+    [{ audience: [] }, 'option "audience"'],
+    [{ jwksUri: 'http://auth.example.com/keys' }, 'option "jwksUri"'],
+    [{ jwksUri: '/keys' }, 'option "jwksUri"'],
+    [{ jwksUri: '' }, 'option "jwksUri"'],
+    [{ algorithms: [] }, 'option "algorithms"'],
+    [{ algorithms: ['RS256', 'HS256'] }, 'option "algorithms"'],
+    [{ algorithms: ['none'] }, 'option "algorithms"'],
+    [{ clockTolerance: 301 }, 'option "clockTolerance"'],
+    [{ timeout: 0 }, 'option "timeout"'],
+    [{ timeout: '5' }, 'option "timeout"'],
+    [{ realm: 'a"b' }, 'option "realm"'],
+    [{ onError: 'throw' }, 'option "onError" is "throw"; set it to "answer" or "next"'],
+    [{ issuerBaseURL: 'https://auth.example.com' }, 'option "issuerBaseURL" is not known'],
+    [{ aud: 'x' }, 'option "aud" is not known'],
+    [{ audiences: ['x'] }, 'did you mean "audience"?'],
+    [{ jwks_uri: 'x' }, 'did you mean "jwksUri"?'],
+  ])('%j', (changes, message) => {
+    expect(bearer(changes)).toContain(message)
+    expect(bearer(changes)).toMatch(/^oauthBearer: /)
+  })
+
+  test.each([[undefined], [null], ['x']])('%j instead of options', (options) => {
+    expect(thrownBy(() => oauthBearer(options as unknown as OAuthBearerOptions))).toContain(
+      'pass an object with options',
+    )
+  })
+})
+
+describe('the rules of authorization servers, in the options of oauthLogin', () => {
+  const good: OAuthLoginOptions = {
+    issuer: 'https://auth.example.com',
+    clientId: 'client-1',
+    clientSecret: 'the-client-secret',
+    baseUrl: 'https://yourapp.com',
+    storage: 'cookie',
+    secrets: [Buffer.alloc(32, 'random').toString('base64url')],
+  }
+  const login = (changes: object) => thrownBy(() => oauthLogin({ ...good, ...changes }))
+
+  test('the least that works', () => {
+    expect(login({})).toBe('nothing was thrown')
+    expect(login({ clientSecret: undefined })).toBe('nothing was thrown')
+  })
+
+  test.each<[string, object, string]>([
+    ['redirect URIs must use https', { baseUrl: 'http://yourapp.com' }, 'is not https'],
+    ['and be absolute', { baseUrl: '/auth' }, 'not an absolute URL'],
+    ['and have no fragment', { baseUrl: 'https://yourapp.com/#x' }, 'has a fragment'],
+    ['nor a query, which servers ignore', { baseUrl: 'https://yourapp.com/?id=1' }, 'has a query'],
+    ['requests to the server use https', { issuer: 'http://auth.example.com' }, 'https'],
+    [
+      'every endpoint too',
+      {
+        issuer: undefined,
+        scope: 'a',
+        endpoints: { authorization: 'https://a.example/a', token: 'http://a.example/t' },
+      },
+      'option "endpoints.token" "http://a.example/t" is not https',
+    ],
+    ['scopes are separated by one space', { scope: 'openid  profile' }, 'separate scopes by one space'],
+    ['and not by commas and spaces', { scope: 'openid, "profile"' }, 'separate scopes by one space'],
+    ['a client has an id', { clientId: '' }, 'option "clientId"'],
+    ['a secret is not empty', { clientSecret: '' }, 'option "clientSecret"'],
+    ['state and PKCE are not to be set', { authorizationParameters: { state: 'x' } }, 'is not yours to set'],
+    ['nor from a URL', { queryParameters: ['redirect_uri'] }, 'has "redirect_uri"'],
+  ])('%s', (_rule, changes, message) => {
+    expect(login(changes)).toContain(message)
+    expect(login(changes)).not.toContain('the-client-secret')
+  })
+})
