@@ -1,10 +1,10 @@
 /** The demo, used as a visitor uses it. */
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { hasChromium, launchChromium, missChromium } from '../support/chromium.js'
+import { hasChromium, launchChromium, needChromium } from '../support/chromium.js'
 import { startDemo, type Demo } from '../support/demo.js'
 
-missChromium()
+needChromium()
 
 describe.skipIf(!hasChromium).each(['cookie', 'session'])('the demo with storage "%s"', (storage) => {
   let demo: Demo

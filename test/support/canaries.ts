@@ -19,14 +19,22 @@ export interface Exposed {
 /** Below this length a value is found by chance. */
 const shortestSecret = 8
 
+/** What every canary begins with. */
+const mark = 'canary-'
+
+/** Whether a text shows any canary, of whatever role, as it is or in base64. */
+export function showsCanary(text: string): boolean {
+  return [mark, ...base64Forms(mark)].some((form) => text.includes(form))
+}
+
 /** A fresh secret that names its role; the tail changes when it is URL-encoded. */
 export function canary(role: string): string {
-  return `canary-${role}-${randomBytes(18).toString('base64url')}~+/`
+  return `${mark}${role}-${randomBytes(18).toString('base64url')}~+/`
 }
 
 /** The same without characters that have a meaning in URLs, for values that must be URL-safe. */
 export function urlSafeCanary(role: string): string {
-  return `canary-${role}-${randomBytes(18).toString('base64url')}`
+  return `${mark}${role}-${randomBytes(18).toString('base64url')}`
 }
 
 /** One line per secret found, as "role in where"; empty when nothing leaked. */

@@ -11,12 +11,15 @@ export interface CapturedOutput {
   restore(): void
 }
 
-/** Catches stdout, stderr and the console, which the test runner replaces by one of its own. */
-export function captureOutput(): CapturedOutput {
+/**
+ * Catches stdout, stderr and the console, which the test runner replaces by one of its own. With `passOn` it only
+ * listens, and everything is printed as usual.
+ */
+export function captureOutput({ passOn = false } = {}): CapturedOutput {
   const printed: string[] = []
   const undo = [
-    ...streams.map((name) => captureStream(name, printed)),
-    ...consoleMethods.map((name) => captureConsole(name, printed)),
+    ...streams.map((name) => captureStream(name, printed, passOn)),
+    ...consoleMethods.map((name) => captureConsole(name, printed, passOn)),
   ]
   return {
     text: () => printed.join('\n'),
@@ -26,22 +29,27 @@ export function captureOutput(): CapturedOutput {
   }
 }
 
-function captureStream(name: (typeof streams)[number], printed: string[]): () => void {
+function captureStream(name: (typeof streams)[number], printed: string[], passOn: boolean): () => void {
   const stream = process[name]
   const write = stream.write.bind(stream)
   stream.write = (chunk: string | Uint8Array) => {
     printed.push(Buffer.from(chunk).toString())
-    return true
+    return passOn ? write(chunk) : true
   }
   return () => {
     stream.write = write
   }
 }
 
-function captureConsole(name: (typeof consoleMethods)[number], printed: string[]): () => void {
+function captureConsole(
+  name: (typeof consoleMethods)[number],
+  printed: string[],
+  passOn: boolean,
+): () => void {
   const method = console[name]
   console[name] = (...values: unknown[]) => {
     printed.push(values.map((value) => everythingIn(value)).join(' '))
+    if (passOn) method(...values)
   }
   return () => {
     console[name] = method

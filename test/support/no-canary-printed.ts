@@ -1,0 +1,15 @@
+/** Around every test file: whatever it does, nothing that is printed shows a secret. */
+import { afterAll, beforeAll, expect } from 'vitest'
+import { showsCanary } from './canaries.js'
+import { captureOutput, type CapturedOutput } from './output.js'
+
+let output: CapturedOutput
+
+beforeAll(() => {
+  output = captureOutput({ passOn: true })
+})
+
+afterAll(() => {
+  output.restore()
+  expect(showsCanary(output.text()), 'a secret was printed').toBe(false)
+})
