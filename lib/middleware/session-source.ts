@@ -26,7 +26,7 @@ export class SessionSource implements AuthSource {
   readonly #next: (error?: unknown) => void
   readonly #options: SessionSourceOptions
   /** Nothing: nobody has asked. Null: asked, and nobody is signed in. */
-  #user: SessionUser | null | undefined
+  #found: Found | null | undefined
   #tokens: Promise<TokenSet | undefined> | undefined
 
   constructor(
@@ -41,20 +41,13 @@ export class SessionSource implements AuthSource {
     this.#options = options
   }
 
-  peek(): SessionUser | undefined {
-    if (this.#user === undefined) {
-      const session = this.#options.sessions.read(this.#req, this.#res)
-      keepFromCaches(this.#res)
-      this.#user = session
-        ? new SessionUser(session, this.#options.clientId, () => this.#accessToken(session))
-        : null
-    }
-    return this.#user ?? undefined
+  peek(): SessionAuth | undefined {
+    return this.#look()?.auth
   }
 
-  async confirm(): Promise<SessionUser> {
-    const user = this.peek()
-    if (user && (await this.#tokensOf(user.session))) return user
+  async confirm(): Promise<SessionAuth> {
+    const found = this.#look()
+    if (found && (await this.#tokensOf(found.session))) return found.auth
     throw new OAuthError('login_required')
   }
 
@@ -71,6 +64,17 @@ export class SessionSource implements AuthSource {
     } catch (error) {
       refusals.answer(error, this.#req, this.#res, this.#next)
     }
+  }
+
+  #look(): Found | undefined {
+    if (this.#found === undefined) {
+      const session = this.#options.sessions.read(this.#req, this.#res)
+      keepFromCaches(this.#res)
+      const auth =
+        session && new SessionUser(session, this.#options.clientId, () => this.#accessToken(session))
+      this.#found = auth ? { session, auth } : null
+    }
+    return this.#found ?? undefined
   }
 
   #tokensOf(session: Session): Promise<TokenSet | undefined> {
@@ -96,6 +100,11 @@ function keepFromCaches(res: ServerResponse): void {
   varyByCookie(res)
 }
 
+interface Found {
+  readonly session: Session
+  readonly auth: SessionAuth
+}
+
 class SessionUser implements SessionAuth {
   readonly kind = 'session'
   readonly subject: string | undefined
@@ -116,11 +125,6 @@ class SessionUser implements SessionAuth {
     this.expiresAt = session.endsAt
     this.accessToken = accessToken
     this.#session = session
-  }
-
-  /** For this package; behind an accessor so that a logged `req.auth` does not show its id. */
-  get session(): Session {
-    return this.#session
   }
 
   get csrfToken(): string {
