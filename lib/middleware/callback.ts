@@ -116,8 +116,10 @@ export function createCallback(options: CallbackOptions): Callback {
       returnTo,
       request: req,
     })
-    if (chosen === false) throw new OAuthError('login_refused', { reason: 'on_login' })
-    if (!chosen) return claims
+    if (chosen === undefined) return claims
+    // Anything but claims is a no: a hook in JavaScript may return whatever its database gave.
+    if (typeof chosen !== 'object' || chosen === null)
+      throw new OAuthError('login_refused', { reason: 'on_login' })
     // Who the user is stays the server's word, where the server has said it.
     return { ...chosen, ...(claims['sub'] !== undefined && { sub: claims['sub'] }) }
   }

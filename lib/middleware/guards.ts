@@ -22,11 +22,12 @@ export function requireScope(...scopes: [string, ...string[]] | [readonly string
       message: `requireScope: ${JSON.stringify(scopes)} is not a list of scopes; give each as a string of its own, such as requireScope("read:projects", "write:projects")`,
     })
   }
+  const needed = [...required] // the caller's array may change later
   return guard((auth) => {
-    if (required.every((scope) => auth.scopes.includes(scope))) return undefined
+    if (needed.every((scope) => auth.scopes.includes(scope))) return undefined
     return new OAuthError('insufficient_scope', {
-      scope: required,
-      hint: `Needed: ${required.join(' ')}. Granted: ${auth.scopes.join(' ') || 'nothing'}.`,
+      scope: needed,
+      hint: `Needed: ${needed.join(' ')}. Granted: ${auth.scopes.join(' ') || 'nothing'}.`,
     })
   })
 }
@@ -45,7 +46,11 @@ function guard(judge: (auth: Auth) => OAuthError | undefined): Middleware {
       next(error)
       return
     }
-    const refusal = source.confirm().then(judge, (error: unknown) => error)
-    void refusal.then((error) => (error === undefined ? next() : source.refuse(error)))
+    // Only a verdict lets a request through. A failure is one whatever it is made of, nothing included.
+    const verdict = source.confirm().then(
+      (auth) => ({ refusal: judge(auth) }),
+      (error: unknown) => ({ refusal: error ?? new OAuthError('login_required') }),
+    )
+    void verdict.then(({ refusal }) => (refusal === undefined ? next() : source.refuse(refusal)))
   }
 }

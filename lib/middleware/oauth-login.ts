@@ -49,11 +49,17 @@ export function oauthLogin(options: OAuthLoginOptions): Middleware {
   const storageKind = check.oneOf('storage', options.storage, ['cookie', 'session'])
   const responseMode = check.oneOf('responseMode', options.responseMode, ['query', 'form_post'], 'query')
   const onError = check.oneOf('onError', options.onError, ['answer', 'next'], 'answer')
+  check.function('onLogin', options.onLogin)
+  check.function('onEvent', options.onEvent)
+  check.function('fetch', options.fetch)
   const { clientId, userinfo: wantsUserinfo = false } = options
 
   const now = () => Math.floor(Date.now() / 1000)
   const emit = emitter(options.onEvent)
-  const http = httpClient(options.fetch, check.seconds('timeout', options.timeout, { default: 5, min: 0.1 }))
+  const http = httpClient(
+    options.fetch,
+    check.seconds('timeout', options.timeout, { default: 5, min: 0.1, max: 600 }),
+  )
   const fixedMetadata = server.endpoints && configuredMetadata(server.endpoints, server.issuer)
   const client = createClient({
     clientId,
@@ -68,11 +74,14 @@ export function oauthLogin(options: OAuthLoginOptions): Middleware {
     now,
   })
 
+  // What one app sealed must not open at another that was given the same secret, such as the staging environment.
+  const place = [name, server.issuer ?? server.endpoints?.authorization, clientId].join(' ')
+  const sealFor = <T>(purpose: string) => createSeal<T>(secrets, `${purpose} ${place}`)
   // Browsers refuse a cookie with this prefix from any other host, and over http.
   const cookieName = site.secure ? `__Host-${name}` : name
   const transactions = createTransactions({
     name: cookieName,
-    seal: createSeal(secrets, `login ${name}`),
+    seal: sealFor('login'),
     secure: site.secure,
     crossSite: responseMode === 'form_post',
     lifetime: check.seconds('transactionLifetime', options.transactionLifetime, { default: 600, min: 10 }),
@@ -84,16 +93,20 @@ export function oauthLogin(options: OAuthLoginOptions): Middleware {
       storageKind === 'cookie'
         ? cookieStorage({
             name: cookieName,
-            seal: createSeal(secrets, `session ${name}`),
+            seal: sealFor('session'),
             secure: site.secure,
             now,
           })
         : sessionStorage({
             name,
-            sessionSeal: createSeal(secrets, `stored session ${name}`),
-            tokensSeal: createSeal(secrets, `stored tokens ${name}`),
+            sessionSeal: sealFor('stored session'),
+            tokensSeal: sealFor('stored tokens'),
             keepSessionData: options.keepSessionData ?? false,
-            storeTimeout: check.seconds('storeTimeout', options.storeTimeout, { default: 2, min: 0.1 }),
+            storeTimeout: check.seconds('storeTimeout', options.storeTimeout, {
+              default: 2,
+              min: 0.1,
+              max: 600,
+            }),
             now,
           }),
     idleLifetime: check.seconds('idleLifetime', options.idleLifetime, { default: 86_400, min: 60 }),

@@ -14,13 +14,27 @@ export interface CookieAttributes {
   sameSite?: 'lax' | 'none'
 }
 
-const parse = cookieParser()
+interface RequestCookies {
+  readonly values: Readonly<Record<string, unknown>>
+  /** Names that came more than once. */
+  readonly repeated: ReadonlySet<string>
+}
 
-/** The cookies of a request by name; parsed once, and not at all when the app has done so. */
-function requestCookies(req: IncomingMessage): Record<string, unknown> {
+const parse = cookieParser()
+const parsed = new WeakMap<IncomingMessage, RequestCookies>()
+
+/** Parsed once per request, and not at all when the app has done so. */
+function cookiesOf(req: IncomingMessage): RequestCookies {
+  const known = parsed.get(req)
+  if (known) return known
   const request = req as Parameters<typeof parse>[0]
   parse(request, undefined as never, () => undefined)
-  return request.cookies as Record<string, unknown>
+  const names = (req.headers.cookie ?? '').split(';').map((pair) => pair.split('=', 1)[0]?.trim() ?? '')
+  const seen = new Set<string>()
+  const repeated = new Set(names.filter((name) => seen.has(name) || !seen.add(name)))
+  const cookies = { values: request.cookies as RequestCookies['values'], repeated }
+  parsed.set(req, cookies)
+  return cookies
 }
 
 /**
@@ -28,17 +42,16 @@ function requestCookies(req: IncomingMessage): Record<string, unknown> {
  * instance, and nobody can tell which.
  */
 export function readCookie(req: IncomingMessage, name: string): string | undefined {
-  const header = req.headers.cookie
-  if (header === undefined || !header.includes(name)) return undefined
-  const value = requestCookies(req)[name]
-  const times = header.split(';').filter((pair) => pair.trimStart().startsWith(`${name}=`)).length
-  return typeof value === 'string' && times === 1 ? value : undefined
+  if (!req.headers.cookie?.includes(name)) return undefined
+  const { values, repeated } = cookiesOf(req)
+  const value = repeated.has(name) ? undefined : values[name]
+  return typeof value === 'string' ? value : undefined
 }
 
 /** The names of all cookies that begin with `prefix`. */
 export function cookieNames(req: IncomingMessage, prefix: string): string[] {
   if (!req.headers.cookie?.includes(prefix)) return []
-  return Object.keys(requestCookies(req)).filter((name) => name.startsWith(prefix))
+  return Object.keys(cookiesOf(req).values).filter((name) => name.startsWith(prefix))
 }
 
 /** Adds a cookie to the response in place of one of that name that was added before. */
@@ -59,7 +72,7 @@ export function writeCookie(
   const others = [res.getHeader('set-cookie') ?? []]
     .flat()
     .filter((other) => !String(other).startsWith(`${name}=`))
-  if (others.length === 0) onHeaders(res, forbidCaching)
+  onHeaders(res, forbidCaching)
   res.setHeader('set-cookie', [...others.map(String), cookie])
 }
 

@@ -84,6 +84,8 @@ function encoded(text: string): string {
   return Buffer.from(text).toString('base64url')
 }
 
+/** Nothing but the one spelling that we write. */
 function decoded(part: string): Buffer | undefined {
-  return /^[A-Za-z0-9_-]*$/.test(part) ? Buffer.from(part, 'base64url') : undefined
+  const bytes = Buffer.from(part, 'base64url')
+  return bytes.toString('base64url') === part ? bytes : undefined
 }

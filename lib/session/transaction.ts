@@ -39,8 +39,10 @@ export interface TransactionOptions {
   now: () => number
 }
 
-/** Characters that all logins in flight of a browser may take; the session needs room in the same header. */
-const budget = 4_000
+/** Characters of a whole Cookie header that real servers and proxies let through, with some to spare. */
+const headerBudget = 8_000
+/** Cookies that are looked at; further ones were planted by somebody. */
+const mostLookedAt = 32
 const mostRemembered = 10_000
 
 export function createTransactions(options: TransactionOptions): Transactions {
@@ -55,6 +57,8 @@ export function createTransactions(options: TransactionOptions): Transactions {
   const cookieName = (state: string) =>
     `${name}.login.${createHash('sha256').update(state).digest('base64url').slice(0, 16)}`
 
+  const loginCookies = (req: IncomingMessage) => cookieNames(req, `${name}.login.`).slice(0, mostLookedAt)
+
   const open = (req: IncomingMessage, cookie: string): Transaction | undefined => {
     const sealed = readCookie(req, cookie)
     return sealed === undefined ? undefined : seal.open(sealed)
@@ -65,19 +69,21 @@ export function createTransactions(options: TransactionOptions): Transactions {
   return {
     begin(req, res, transaction) {
       const value = seal.seal({ ...transaction, startedAt: now() } satisfies Transaction)
-      const others = cookieNames(req, `${name}.login.`)
+      const others = loginCookies(req)
         .map((cookie) => ({
           cookie,
-          size: (readCookie(req, cookie) ?? '').length,
+          size: cookie.length + (readCookie(req, cookie) ?? '').length + '=; '.length,
           startedAt: open(req, cookie)?.startedAt ?? 0,
         }))
         // Browsers send older cookies first, which settles the order within a second.
         .toReversed()
         .toSorted((a, b) => b.startedAt - a.startedAt)
-      let size = value.length
+      const allLogins = others.reduce((sum, other) => sum + other.size, 0)
+      const room = headerBudget - ((req.headers.cookie?.length ?? 0) - allLogins)
+      let size = value.length + cookieName(transaction.state).length
       for (const [index, other] of others.entries()) {
         size += other.size
-        if (isStale(other) || index + 1 >= most || size > budget) clearCookie(res, other.cookie, attributes)
+        if (isStale(other) || index + 1 >= most || size > room) clearCookie(res, other.cookie, attributes)
       }
       writeCookie(res, cookieName(transaction.state), value, { ...attributes, maxAge: lifetime })
     },
@@ -93,7 +99,7 @@ export function createTransactions(options: TransactionOptions): Transactions {
     },
 
     inFlight(req) {
-      return cookieNames(req, `${name}.login.`).flatMap((cookie) => {
+      return loginCookies(req).flatMap((cookie) => {
         const transaction = open(req, cookie)
         return transaction && !isStale(transaction) ? [transaction] : []
       })
