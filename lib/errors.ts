@@ -17,6 +17,7 @@ const table = {
   account_selection_required: [400, 'You need to choose an account first.'],
   consent_required: [403, 'Access was not agreed to.'],
   invalid_client: [500, 'The application is not set up correctly.'],
+  invalid_target: [400, 'The application asked for an API that the authorization server does not know.'],
   invalid_grant: [400, 'This sign-in is no longer valid.'],
   unsupported_grant_type: [500, 'The authorization server does not support this kind of request.'],
   /** Any other error code of the authorization server; `serverError.error` has it. */
@@ -54,6 +55,10 @@ const table = {
 
 /** Every code an {@link OAuthError} can have. */
 export type OAuthErrorCode = keyof typeof table
+
+export function isErrorCode(name: string): name is OAuthErrorCode {
+  return Object.hasOwn(table, name)
+}
 
 /** What an authorization server said about an error, in its own words (RFC 6749 §5.2). Escape it before you show it. */
 export interface ServerError {
@@ -139,6 +144,8 @@ export function isOAuthError(value: unknown): value is OAuthError {
 function harmless(cause: unknown): unknown {
   if (isOAuthError(cause)) return cause
   if (!(cause instanceof Error)) return undefined
+  // The parser of JSON quotes what it could not read.
+  if (cause instanceof SyntaxError) return new Error('not valid JSON')
   const inner = cause.cause === undefined ? undefined : harmless(cause.cause)
   const copy = new Error(cause.message, inner === undefined ? {} : { cause: inner })
   copy.name = cause.name

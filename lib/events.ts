@@ -11,9 +11,14 @@ export type OAuthEvent =
   | { readonly type: 'logout'; readonly subject: string | undefined }
   | { readonly type: 'token_rejected'; readonly code: OAuthErrorCode; readonly error: OAuthError }
   | { readonly type: 'metadata_fetched'; readonly url: string }
-  | { readonly type: 'metadata_failed'; readonly url: string; readonly stale: boolean }
+  | {
+      readonly type: 'metadata_failed'
+      readonly url: string
+      readonly stale: boolean
+      readonly error: unknown
+    }
   | { readonly type: 'jwks_fetched'; readonly url: string }
-  | { readonly type: 'jwks_failed'; readonly url: string; readonly stale: boolean }
+  | { readonly type: 'jwks_failed'; readonly url: string; readonly stale: boolean; readonly error: unknown }
 
 /** Tells one event. Never throws. */
 export type Emit = (event: OAuthEvent) => void
@@ -24,12 +29,15 @@ const events = channel('express-oauth-kit')
 export function emitter(onEvent?: (event: OAuthEvent) => void): Emit {
   return (event) => {
     events.publish(event)
+    const warn = (error: unknown) => {
+      const what = error instanceof Error ? error.message : 'no error'
+      process.emitWarning(`onEvent threw on "${event.type}": ${what}`)
+    }
     try {
-      onEvent?.(event)
+      const told: unknown = onEvent?.(event)
+      if (told instanceof Promise) told.catch(warn)
     } catch (error) {
-      process.emitWarning(
-        `onEvent threw on "${event.type}": ${error instanceof Error ? error.message : 'no error'}`,
-      )
+      warn(error)
     }
   }
 }

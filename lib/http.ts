@@ -31,7 +31,7 @@ export function httpClient(fetch: Fetch = globalThis.fetch, timeout = 5): HttpCl
         message: `${withoutQuery(url)} is not https, so nothing is sent there`,
       })
     }
-    const signal = AbortSignal.timeout(timeout * 1000)
+    const signal = AbortSignal.timeout(Math.ceil(timeout * 1000))
     let response: Response
     let body: Uint8Array<ArrayBuffer>
     try {
@@ -46,9 +46,12 @@ export function httpClient(fetch: Fetch = globalThis.fetch, timeout = 5): HttpCl
         cause,
       })
     }
-    if (response.status >= 300 && response.status < 400) {
+    if (response.redirected || (response.status >= 300 && response.status < 400)) {
       // A followed redirect would carry the body, secrets included, to wherever the answer points.
       throw invalidResponse(url, 'was answered by a redirect, which is never followed', 'redirect')
+    }
+    if (response.status < 200 || response.status > 599) {
+      throw invalidResponse(url, `was answered with status ${response.status}`, 'status')
     }
     const bodiless = response.status === 204 || response.status === 205
     return new Response(bodiless ? null : body, {
@@ -77,7 +80,7 @@ function withoutQuery(url: string): string {
   return url.split('?', 1)[0] ?? url
 }
 
-/** Reads an answer as a JSON object; throws `invalid_server_response` for anything else. */
+/** Reads an answer as a JSON object; throws `invalid_server_response` for anything else, `server_unavailable` for 5xx and 429. */
 export async function jsonObject(response: Response, what: string): Promise<Record<string, unknown>> {
   try {
     if (response.status !== 200) throw new Error(`status ${response.status}`)
@@ -88,7 +91,8 @@ export async function jsonObject(response: Response, what: string): Promise<Reco
     return value as Record<string, unknown>
   } catch (cause) {
     // A server in trouble is not a server that lies: 5xx counts as being away.
-    const code = response.status >= 500 ? 'server_unavailable' : 'invalid_server_response'
+    const isAway = response.status >= 500 || response.status === 429
+    const code = isAway ? 'server_unavailable' : 'invalid_server_response'
     throw new OAuthError(code, { message: `${what} is not a JSON object with status 200`, cause })
   }
 }

@@ -14,6 +14,8 @@ export interface OptionChecks {
   ): number
   /** One of a fixed list of values, or the default (none: the option is mandatory). */
   oneOf<T extends string>(name: string, value: T | undefined, values: readonly T[], byDefault?: T): T
+  /** A function, or nothing. */
+  function(name: string, value: unknown): void
   /** A string that is not empty. */
   string(name: string, value: unknown, advice: string): string
 }
@@ -50,6 +52,10 @@ export function checkOptions(factory: string, options: unknown, known: Record<st
       if (given !== undefined && values.includes(given)) return given
       const list = values.map((one) => `"${one}"`).join(' or ')
       return refuse(name, given === undefined ? 'is missing' : `is ${shown(value)}`, `set it to ${list}`)
+    },
+    function(name, value) {
+      if (value !== undefined && typeof value !== 'function')
+        refuse(name, `is ${shown(value)}`, 'give a function')
     },
     string(name, value, advice) {
       if (typeof value === 'string' && value !== '') return value

@@ -1,10 +1,15 @@
 /** A document of a server that we keep: one fetch at a time, used while fresh, and longer when the server fails. */
 
 export interface RemoteDocument<T> {
-  /** The document; fetched when there is none. An old one is used while a new one is fetched behind the scenes. */
+  /**
+   * The document; fetched when there is none, or none newer than two lifetimes. In the second lifetime it is fetched
+   * anew behind the scenes.
+   */
   current(): Promise<T>
   /** Fetches anew. When that fails the error is thrown and the old document stays. */
   refetch(): Promise<T>
+  /** Whether the last fetch failed. */
+  isFailing(): boolean
 }
 
 export interface RemoteDocumentOptions<T> {
@@ -28,7 +33,14 @@ export function remoteDocument<T>(options: RemoteDocumentOptions<T>): RemoteDocu
   let inFlight: Promise<T> | undefined
   let failure: { error: unknown; pause: number; until: number } | undefined
 
-  const usable = (age: number) => kept !== undefined && now() - kept.fetchedAt < age
+  // A clock that was set back makes nothing fresh for longer, and no pause longer than it was.
+  const usable = (age: number) => {
+    if (!kept) return false
+    kept.fetchedAt = Math.min(kept.fetchedAt, now())
+    return now() - kept.fetchedAt < age
+  }
+  const isPaused = () =>
+    failure !== undefined && now() < failure.until && failure.until - now() <= failure.pause
 
   function refetch(): Promise<T> {
     inFlight ??= load()
@@ -56,13 +68,17 @@ export function remoteDocument<T>(options: RemoteDocumentOptions<T>): RemoteDocu
     async current() {
       if (kept && usable(lifetime)) return kept.document
       // A server that just failed is left alone for a while; whoever asks meanwhile hears at once.
-      const paused = failure !== undefined && now() < failure.until
-      if (kept && usable(staleFor)) {
-        if (!paused) refetch().catch(() => undefined) // told to onFailure
+      if (isPaused() && !usable(staleFor)) throw failure?.error
+      if (kept && isPaused()) return kept.document
+      if (kept && usable(2 * lifetime)) {
+        refetch().catch(() => undefined) // told to onFailure
         return kept.document
       }
-      if (paused && failure) throw failure.error
-      return refetch()
+      // After a quiet night the document may be long out of date: it serves only if there is no newer one.
+      return refetch().catch((error: unknown) =>
+        kept && usable(staleFor) ? kept.document : Promise.reject(error),
+      )
     },
+    isFailing: () => failure !== undefined,
   }
 }

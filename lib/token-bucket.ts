@@ -15,6 +15,7 @@ export function tokenBucket(options: {
   let filledAt = now()
   return {
     take() {
+      filledAt = Math.min(filledAt, now()) // a clock that was set back must not close the bucket
       const refills = Math.floor((now() - filledAt) / refillSeconds)
       if (refills > 0) {
         level = Math.min(burst, level + refills)

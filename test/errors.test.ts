@@ -68,7 +68,9 @@ describe('a cause', () => {
 
   test('keeps its name, message, code and its own cause', () => {
     const inner = Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED', port: 1 })
-    const { cause } = new OAuthError('server_unavailable', { cause: new TypeError('fetch failed', { cause: inner }) })
+    const { cause } = new OAuthError('server_unavailable', {
+      cause: new TypeError('fetch failed', { cause: inner }),
+    })
     expect(cause).toMatchObject({
       name: 'TypeError',
       message: 'fetch failed',

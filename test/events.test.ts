@@ -1,6 +1,7 @@
 import { channel } from 'node:diagnostics_channel'
 import { expect, onTestFinished, test } from 'vitest'
 import { emitter, type OAuthEvent } from '../lib/events.js'
+import { unhandledRejections } from './oauth/unhandled-rejections.js'
 
 const event: OAuthEvent = { type: 'logout', subject: 'user-1' }
 
@@ -9,7 +10,9 @@ test('an event goes to onEvent and to the channel', () => {
   const heard: unknown[] = []
   const listener = (message: unknown) => void heard.push(message)
   channel('express-oauth-kit').subscribe(listener)
-  onTestFinished(() => void channel('express-oauth-kit').unsubscribe(listener))
+  onTestFinished(() => {
+    channel('express-oauth-kit').unsubscribe(listener)
+  })
   emitter((one) => told.push(one))(event)
   expect([told, heard]).toEqual([[event], [event]])
 })
@@ -24,6 +27,16 @@ test('an onEvent that throws becomes a warning', async () => {
     throw new Error('no disk')
   })(event)
   expect((await warned).message).toBe('onEvent threw on "logout": no disk')
+})
+
+test('an onEvent that rejects does, too', async () => {
+  const { rejections } = await unhandledRejections(async () => {
+    // oxlint-disable-next-line typescript/no-misused-promises -- applications do it, and types allow it
+    emitter(async () => {
+      throw new Error('no database')
+    })(event)
+  })
+  expect(rejections).toEqual([])
 })
 
 test('an onEvent that throws something else does, too', async () => {

@@ -1,8 +1,9 @@
 import { createServer, type RequestListener } from 'node:http'
 import { gzipSync } from 'node:zlib'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { OAuthError } from '../lib/errors.js'
+import type { OAuthError } from '../lib/errors.js'
 import { documentLimit, httpClient, isLoopback, isSecure, jsonObject, tokenLimit } from '../lib/http.js'
+import { everythingIn } from './support/canaries.js'
 import { listening, stopped } from './support/listening.js'
 
 const limit = 1_000
@@ -87,7 +88,7 @@ describe('T66 the deadline', () => {
 
   const slow: [what: string, listener: RequestListener][] = [
     ['no answer', () => undefined],
-    ['headers and no body', (_request, response) => void response.writeHead(200).flushHeaders()],
+    ['headers and no body', (_request, response) => response.writeHead(200).flushHeaders()],
     ['half a body', (_request, response) => void response.writeHead(200).write('{"a":')],
     [
       'a body byte by byte',
@@ -108,6 +109,18 @@ describe('T66 the deadline', () => {
     expect((error as OAuthError).message).toContain('within 0.3 s')
     expect(performance.now() - start).toBeLessThan(deadline * 1000 + 1_000)
   })
+})
+
+describe('a deadline in odd figures', () => {
+  test.each([0.1234, 1.005, 2.01])('%d seconds is a deadline like any other', async (timeout) => {
+    const url = await serving((_request, response) => response.end('{}'))
+    expect((await httpClient(undefined, timeout)(url, { limit })).status).toBe(200)
+  })
+})
+
+test.each([600, 999])('status %i is an unusable answer', async (status) => {
+  const url = await serving((_request, response) => response.writeHead(status).end())
+  await expect(httpClient()(url, { limit })).rejects.toMatchObject({ code: 'invalid_server_response' })
 })
 
 describe('a server that is not there', () => {
@@ -154,8 +167,10 @@ describe('T68 size', () => {
     const url = await serving((_request, response) => {
       const chunk = Buffer.alloc(16_384)
       const more = () => {
-        while (!closed && response.write(chunk)) written += chunk.length
-        if (!closed) response.once('drain', more)
+        if (closed) return
+        written += chunk.length
+        if (response.write(chunk)) setImmediate(more)
+        else response.once('drain', more)
       }
       response.on('close', () => (closed = true))
       more()
@@ -189,18 +204,20 @@ describe('T68 size', () => {
 })
 
 describe('http', () => {
-  test.each(['http://auth.example.com/token', 'http://192.168.1.2/', 'ftp://localhost/', 'data:text/plain,x'])(
-    'nothing is sent to %s',
-    async (url) => {
-      const asked: unknown[] = []
-      const http = httpClient(async (...request) => {
-        asked.push(request)
-        return new Response('{}')
-      })
-      await expect(http(url, { limit })).rejects.toMatchObject({ code: 'invalid_configuration' })
-      expect(asked).toEqual([])
-    },
-  )
+  test.each([
+    'http://auth.example.com/token',
+    'http://192.168.1.2/',
+    'ftp://localhost/',
+    'data:text/plain,x',
+  ])('nothing is sent to %s', async (url) => {
+    const asked: unknown[] = []
+    const http = httpClient(async (...request) => {
+      asked.push(request)
+      return new Response('{}')
+    })
+    await expect(http(url, { limit })).rejects.toMatchObject({ code: 'invalid_configuration' })
+    expect(asked).toEqual([])
+  })
 
   test.each([
     ['https://example.com', true],
@@ -233,14 +250,16 @@ test('the user’s own fetch sends everything, and is told not to follow redirec
     asked.push([url, init?.method, init?.redirect, init?.signal instanceof AbortSignal])
     return Response.json({ a: 1 })
   })
-  expect(await jsonObject(await http('https://example.com/x', { method: 'POST', limit }), 'it')).toEqual({ a: 1 })
+  expect(await jsonObject(await http('https://example.com/x', { method: 'POST', limit }), 'it')).toEqual({
+    a: 1,
+  })
   expect(asked).toEqual([['https://example.com/x', 'POST', 'manual', true]])
 })
 
 describe('T67 a JSON object, or nothing', () => {
   const bytes = (...values: number[]) => new Uint8Array(values)
 
-  test.each<[string, BodyInit | null, number, string]>([
+  test.each<[string, ConstructorParameters<typeof Response>[0], number, string]>([
     ['a page', '<!doctype html>', 200, 'invalid_server_response'],
     ['nothing', null, 200, 'invalid_server_response'],
     ['an empty text', '', 200, 'invalid_server_response'],
@@ -262,6 +281,23 @@ describe('T67 a JSON object, or nothing', () => {
     const refused = jsonObject(new Response(body, { status }), 'the thing')
     await expect(refused).rejects.toMatchObject({ code })
     await expect(refused).rejects.toThrow('the thing is not a JSON object')
+  })
+
+  test('a server that asks to wait is away, and does not lie', async () => {
+    const refused = jsonObject(new Response('{}', { status: 429 }), 'it')
+    await expect(refused).rejects.toMatchObject({ code: 'server_unavailable' })
+  })
+
+  test('what was sent instead is not repeated', async () => {
+    const sent = [
+      'a-secret-of-19-chars',
+      '{"access_token":a-secret-of-19-chars}',
+      '{"a":"b"}a-secret-of-19-chars',
+    ]
+    for (const body of sent) {
+      const error: unknown = await jsonObject(new Response(body), 'it').catch((thrown: unknown) => thrown)
+      expect(everythingIn(error)).not.toMatch(/secret/)
+    }
   })
 
   test('an object is read whatever its content type', async () => {

@@ -148,6 +148,34 @@ describe('a server that fails', () => {
   })
 })
 
+describe('a clock that is set back', () => {
+  const year = 31_536_000
+
+  test('does not make the document fresh for a year', async () => {
+    const { kept, clock, server } = document()
+    clock.now += year
+    await kept.current()
+    clock.now -= year
+    await kept.current()
+    clock.now += 601
+    await kept.current()
+    await settled()
+    expect(server.loads).toBeGreaterThan(1)
+  })
+
+  test('does not leave a failed server alone for a year', async () => {
+    const { kept, clock, server } = document()
+    clock.now += year
+    server.error = new Error('away')
+    await kept.current().catch(() => undefined)
+    server.error = undefined
+    clock.now -= year
+    await kept.current().catch(() => undefined)
+    clock.now += 61
+    expect(await kept.current()).toBe('v2')
+  })
+})
+
 test('the figures are ten minutes and a day', async () => {
   let now = 0
   let loads = 0

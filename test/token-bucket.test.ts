@@ -25,6 +25,16 @@ test('quiet time fills it up to the burst and no further', () => {
   expect(passes()).toBe(3)
 })
 
+test('a clock that is set back does not close it for long', () => {
+  let now = 31_536_000
+  const bucket = tokenBucket({ burst: 1, refillSeconds: 30, now: () => now })
+  expect(bucket.take()).toBe(true)
+  now = 0
+  bucket.take()
+  now = 31
+  expect(bucket.take()).toBe(true)
+})
+
 test('an interval that has begun is not lost', () => {
   let now = 0
   const bucket = tokenBucket({ burst: 1, refillSeconds: 30, now: () => now })

@@ -31,9 +31,12 @@ const mostKeysTried = 8
  */
 export function remoteKeySet({ uri, http, emit, now }: RemoteKeySetOptions): KeySet {
   let url = ''
+  let loads = 0
+  let refetching: Promise<readonly KeptKey[]> | undefined
   const refetches = tokenBucket({ burst: 3, refillSeconds: 30, now })
   const set = remoteDocument({
     async load() {
+      loads += 1
       url = await uri()
       const response = await http(url, {
         headers: { accept: 'application/jwk-set+json, application/json' },
@@ -52,16 +55,32 @@ export function remoteKeySet({ uri, http, emit, now }: RemoteKeySetOptions): Key
       emit({ type: 'jwks_fetched', url })
       return usable.map((jwk) => ({ jwk, imported: new Map<Algorithm, Promise<CryptoKey>>() }))
     },
-    onFailure: (_error, stale) => emit({ type: 'jwks_failed', url, stale }),
+    onFailure: (error, stale) => emit({ type: 'jwks_failed', url, stale, error }),
     now,
   })
+
+  /** One fetch, and one place in the bucket, for all who miss a key at the same time. */
+  function refetch(): Promise<readonly KeptKey[]> | undefined {
+    if (!refetching && refetches.take()) {
+      refetching = set.refetch().finally(() => {
+        refetching = undefined
+      })
+    }
+    return refetching
+  }
 
   return {
     async keysFor(jwt) {
       try {
-        const known = await candidates(await set.current(), jwt)
-        if (known.length > 0 || !refetches.take()) return known
-        return await candidates(await set.refetch(), jwt)
+        const loadsBefore = loads
+        const current = await set.current()
+        const isFresh = loads !== loadsBefore
+        const known = await candidates(current, jwt)
+        if (known.length > 0 || isFresh) return known
+        const newer = await refetch()
+        if (newer) return await candidates(newer, jwt)
+        if (set.isFailing()) throw new Error('the key may be in a set that cannot be fetched')
+        return []
       } catch (cause) {
         throw new OAuthError('key_set_unavailable', {
           message: `the keys of the authorization server cannot be had${url && ` from ${url}`}`,
@@ -95,7 +114,9 @@ function importedKey({ jwk, imported }: KeptKey, algorithm: Algorithm): Promise<
 /** Nothing for a key that is malformed: it must not keep the sound ones of the set from being used. */
 async function importPublicKey(jwk: JWK, algorithm: Algorithm): Promise<CryptoKey | undefined> {
   try {
-    return (await importJWK(jwk, algorithm)) as CryptoKey // bytes come of `oct` keys alone, which are never usable
+    // Some servers list `sign` for a public key, which WebCrypto refuses to import.
+    const { key_ops: _, ...publicKey } = jwk
+    return (await importJWK(publicKey, algorithm)) as CryptoKey // bytes come of `oct` keys alone, which are never usable
   } catch {
     return undefined
   }
@@ -134,15 +155,18 @@ function isUsable(value: unknown): value is JWK {
 /** 2048 to 8192 bits; an exponent of 1 would make every signature forgeable, and jose lets it pass. */
 function isSoundRsa({ n, e }: JWK): boolean {
   if (typeof n !== 'string' || typeof e !== 'string') return false
-  const modulus = Buffer.from(n, 'base64url')
-  const exponent = Buffer.from(e, 'base64url')
-  const last = exponent.at(-1)
+  const modulus = unsigned(n)
+  const exponent = unsigned(e)
   return (
-    modulus.length >= 256 &&
-    modulus.length <= 1024 &&
-    exponent.length <= 8 &&
-    last !== undefined &&
-    last % 2 === 1 &&
-    (exponent.length > 1 || last >= 3)
+    modulus >= 2n ** 2047n &&
+    modulus < 2n ** 8192n &&
+    exponent >= 3n &&
+    exponent < 2n ** 64n &&
+    exponent % 2n === 1n
   )
+}
+
+function unsigned(base64url: string): bigint {
+  const bytes = Buffer.from(base64url, 'base64url').subarray(0, 2_048)
+  return bytes.length === 0 ? 0n : BigInt(`0x${bytes.toString('hex')}`)
 }

@@ -11,7 +11,9 @@ const longestHeader = 16_384
  * header is malformed or came twice: Node would silently keep the first, a proxy before it may have judged the second.
  */
 export function bearerToken(req: IncomingMessage): string {
-  const [header, ...more] = req.headersDistinct['authorization'] ?? []
+  // Adapters for serverless platforms fill `headers` alone.
+  const { authorization = [req.headers.authorization] } = req.headersDistinct
+  const [header, ...more] = authorization
   if (header === undefined) throw new OAuthError('missing_credentials')
   if (more.length > 0) throw new OAuthError('invalid_request', { reason: 'repeated_header' })
   if (header.length > longestHeader) throw new OAuthError('invalid_request', { reason: 'header_too_long' })

@@ -3,11 +3,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { isOAuthError } from '../errors.js'
 import { emitter, type OAuthEvent } from '../events.js'
-import { httpClient, isSecure, type Fetch } from '../http.js'
+import { httpClient, type Fetch } from '../http.js'
 import { algorithms as everyAlgorithm, type Algorithm, type Claims } from '../jose/jwt.js'
 import { remoteKeySet } from '../jose/key-set.js'
 import { verifyAccessToken, type AccessToken, type AccessTokenRules } from '../oauth/access-token.js'
 import { issuerProblem } from '../oauth/issuer.js'
+import { redirectUriProblem } from '../oauth/redirect-uri.js'
 import { discoveredMetadata, requireEndpoint } from '../oauth/server-metadata.js'
 import { checkOptions } from '../options.js'
 import { attachAuth, type AuthSource, type BearerAuth } from './auth.js'
@@ -72,30 +73,34 @@ export function oauthBearer(options: OAuthBearerOptions): Middleware {
       'give what tokens for this API have in "aud": a token for another API must not open this one',
     )
   }
-  if (jwksUri !== undefined && !(URL.canParse(jwksUri) && isSecure(new URL(jwksUri)))) {
-    check.refuse(
-      'jwksUri',
-      `is "${jwksUri}"`,
-      'give an https URL; plain http is accepted only for localhost, 127.0.0.1 and [::1]',
-    )
-  }
+  const jwksProblem = jwksUri === undefined ? undefined : redirectUriProblem(jwksUri)
+  if (jwksProblem) check.refuse('jwksUri', jwksProblem.problem, jwksProblem.advice)
   const algorithms = options.algorithms ?? everyAlgorithm
-  if (algorithms.length === 0 || !algorithms.every((one) => everyAlgorithm.includes(one))) {
+  if (
+    !Array.isArray(algorithms) ||
+    algorithms.length === 0 ||
+    !algorithms.every((one) => everyAlgorithm.includes(one))
+  ) {
     check.refuse('algorithms', `is ${JSON.stringify(algorithms)}`, `choose from ${everyAlgorithm.join(', ')}`)
   }
-  if (realm !== undefined && !/^[\x20\x21\x23-\x5b\x5d-\x7e]+$/.test(realm)) {
+  if (realm !== undefined && !(typeof realm === 'string' && /^[\x20\x21\x23-\x5b\x5d-\x7e]+$/.test(realm))) {
     check.refuse(
       'realm',
       'has characters that the header cannot carry',
       'use printable ASCII without quotes and backslashes',
     )
   }
+  check.function('fetch', options.fetch)
+  check.function('onEvent', options.onEvent)
   const onError = check.oneOf('onError', options.onError, ['answer', 'next'], 'answer')
 
   const now = () => Math.floor(Date.now() / 1000)
   const emit = emitter(options.onEvent)
-  const http = httpClient(options.fetch, check.seconds('timeout', options.timeout, { default: 5, min: 0.1 }))
-  const metadata = discoveredMetadata({ issuer, http, emit, now })
+  const http = httpClient(
+    options.fetch,
+    check.seconds('timeout', options.timeout, { default: 5, min: 0.1, max: 600 }),
+  )
+  const metadata = discoveredMetadata({ issuer, http, emit, now, uses: ['jwks_uri'] })
   const rules: AccessTokenRules = {
     issuer,
     audience,
@@ -112,16 +117,10 @@ export function oauthBearer(options: OAuthBearerOptions): Middleware {
 
   return (req, res, next) => {
     const refuse = (error: unknown) => refuseRequest(error, res, next)
-    authenticate(req).then(
-      (auth) => {
-        attachAuth(req, bearerSource(auth, refuse))
-        next()
-      },
-      (error: unknown) => {
-        if (isOAuthError(error)) emit({ type: 'token_rejected', code: error.code, error })
-        refuse(error)
-      },
-    )
+    authenticate(req).then((auth) => {
+      attachAuth(req, bearerSource(auth, refuse))
+      next()
+    }, refuse)
   }
 
   async function authenticate(req: IncomingMessage): Promise<BearerAuth> {
@@ -130,13 +129,25 @@ export function oauthBearer(options: OAuthBearerOptions): Middleware {
   }
 
   function refuseRequest(error: unknown, res: ServerResponse, next: (error: unknown) => void): void {
-    const challenge = isOAuthError(error) ? bearerChallenge(error, realm) : undefined
-    if (challenge !== undefined) res.setHeader('www-authenticate', challenge)
-    if (onError === 'next' || !isOAuthError(error) || res.headersSent) {
+    if (!isOAuthError(error)) {
       next(error)
       return
     }
-    if (error.headers['retry-after'] !== undefined) res.setHeader('retry-after', error.headers['retry-after'])
+    const challenge = bearerChallenge(error, realm)
+    if (challenge !== undefined) {
+      error.headers['www-authenticate'] = challenge
+      if (!res.headersSent) res.setHeader('www-authenticate', challenge)
+    }
+    // A request without a token is no event: that is how clients find out that they need one.
+    if (error.code !== 'missing_credentials') {
+      emit({ type: error.status >= 500 ? 'request_failed' : 'token_rejected', code: error.code, error })
+    }
+    if (onError === 'next' || res.headersSent) {
+      next(error)
+      return
+    }
+    for (const [name, value] of Object.entries(error.headers))
+      if (value !== undefined) res.setHeader(name, value)
     sendJson(res, error.status, error.toJSON())
   }
 }

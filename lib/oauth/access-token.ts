@@ -36,6 +36,8 @@ export async function verifyAccessToken(token: string, rules: AccessTokenRules):
   const { claims } = jwt
   if (claims['iss'] !== rules.issuer) throw invalidToken('issuer')
   if (jwt.typ !== 'at+jwt') refuseOtherKinds(jwt.typ, claims)
+  // Bound to a key that nobody proves to have here: as a plain bearer token it may be a stolen one (RFC 9449 §7.1).
+  if (claims['cnf'] !== undefined) throw invalidToken('sender_constrained')
   if (!isFor(claims['aud'], rules.audience)) throw invalidToken('audience')
   const { exp } = checkTimes(claims, rules.now(), rules.clockTolerance)
   const subject = text(claims['sub'])
@@ -54,17 +56,23 @@ export async function verifyAccessToken(token: string, rules: AccessTokenRules):
 
 /** Claims that ID tokens, logout tokens and DPoP proofs have, and access tokens never. */
 const claimsOfOtherKinds = ['nonce', 'at_hash', 'c_hash', 's_hash', 'events', 'htm', 'htu']
+/** Claims about a sign-in. ID tokens have them; access tokens may, but those say what they allow, too. */
+const claimsOfSignIn = ['auth_time', 'acr', 'amr']
+const claimsOfAccess = ['scope', 'scp', 'client_id', 'cid', 'appid', 'roles', 'permissions', 'gty']
 
 /**
  * Many servers sign every kind of JWT with the same key and leave `typ` at `JWT`: an ID token must not open an API
  * (RFC 8725 §3.12). Keycloak and Cognito name the kind in a claim.
  */
 function refuseOtherKinds(typ: string | undefined, claims: Claims): void {
+  const has = (name: string) => Object.hasOwn(claims, name)
   if (typ !== undefined && typ !== 'jwt') throw invalidToken('typ')
-  if (claimsOfOtherKinds.some((name) => Object.hasOwn(claims, name)))
+  if (claimsOfOtherKinds.some(has)) throw invalidToken('not_an_access_token')
+  const kinds = [claims['token_use'], claims['typ']].map((kind) => String(kind).toLowerCase())
+  if (kinds.some((kind) => ['id', 'refresh', 'logout', 'offline'].includes(kind)))
     throw invalidToken('not_an_access_token')
-  const kind = claims['token_use'] ?? claims['typ']
-  if (typeof kind === 'string' && /^(id|refresh|logout|offline)$/i.test(kind))
+  const isNamed = kinds.some((kind) => ['access', 'bearer'].includes(kind))
+  if (!isNamed && claimsOfSignIn.some(has) && !claimsOfAccess.some(has))
     throw invalidToken('not_an_access_token')
 }
 

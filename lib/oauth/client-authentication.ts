@@ -4,6 +4,7 @@ import { createPrivateKey, type JsonWebKey, type KeyObject } from 'node:crypto'
 import { importJWK, type CryptoKey } from 'jose'
 import { None, PrivateKeyJwt, type ClientAuth } from 'openid-client'
 import { OAuthError } from '../errors.js'
+import type { Algorithm } from '../jose/jwt.js'
 import type { ServerMetadata } from './server-metadata.js'
 
 export const tokenEndpointAuthMethods = [
@@ -23,7 +24,7 @@ export interface ClientKey {
   /** The name of the public key in the set registered at the server. Default: the JWK's own. */
   kid?: string
   /** Default: what fits the key (RS256, ES256, ES384, ES512, EdDSA). */
-  alg?: string
+  alg?: Algorithm
 }
 
 export interface ClientCredentials {
@@ -105,10 +106,16 @@ function privateKeyJwt(clientKey: ClientKey | undefined): ClientAuth {
 }
 
 /** Reads the key; throws a `TypeError` or Node's own error when it is none or serves no known algorithm. */
-export function signingKey(clientKey: ClientKey): { key: KeyObject; alg: string; kid?: string } {
+export function signingKey(clientKey: ClientKey): { key: KeyObject; alg: Algorithm; kid?: string } {
   const key = keyObject(clientKey.key)
+  const fitting = algorithmsOf(key)
+  const [byDefault] = fitting
+  const alg = clientKey.alg ?? byDefault
+  if (key.type !== 'private' || alg === undefined || !fitting.includes(alg)) {
+    throw new TypeError(`a ${key.type} key of type ${key.asymmetricKeyType} does not sign with ${alg}`)
+  }
   const kid = clientKey.kid ?? kidOf(clientKey.key)
-  return { key, alg: clientKey.alg ?? algorithmOf(key), ...(kid !== undefined && { kid }) }
+  return { key, alg, ...(kid !== undefined && { kid }) }
 }
 
 function keyObject(key: ClientKey['key']): KeyObject {
@@ -121,13 +128,12 @@ function kidOf(key: ClientKey['key']): string | undefined {
   return typeof kid === 'string' ? kid : undefined
 }
 
-function algorithmOf(key: KeyObject): string {
+/** The default first. */
+function algorithmsOf(key: KeyObject): Algorithm[] {
   const curve = key.asymmetricKeyDetails?.namedCurve
-  const byCurve: Record<string, string> = { prime256v1: 'ES256', secp384r1: 'ES384', secp521r1: 'ES512' }
-  if (key.asymmetricKeyType === 'rsa') return 'RS256'
-  if (key.asymmetricKeyType === 'ed25519') return 'EdDSA'
+  const byCurve: Record<string, Algorithm> = { prime256v1: 'ES256', secp384r1: 'ES384', secp521r1: 'ES512' }
+  if (key.asymmetricKeyType === 'rsa') return ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512']
+  if (key.asymmetricKeyType === 'ed25519') return ['EdDSA', 'Ed25519']
   const algorithm = curve === undefined ? undefined : byCurve[curve]
-  if (!algorithm)
-    throw new TypeError(`no signature algorithm is known for a key of type ${key.asymmetricKeyType}`)
-  return algorithm
+  return algorithm === undefined ? [] : [algorithm]
 }

@@ -89,8 +89,12 @@ export function createClient(options: ClientOptions): Client {
       { [toleranceSymbol]: clockTolerance },
       clientAuthentication(method, credentials),
     )
-    configuration[customFetch] = (url, { method: verb, headers, body }) =>
-      http(url, { method: verb, headers, body: body ?? null, limit: tokenLimit })
+    configuration[customFetch] = async (url, { method: verb, headers, body }) => {
+      const response = await http(url, { method: verb, headers, body: body ?? null, limit: tokenLimit })
+      // The error is in the body (RFC 6749 §5.2). openid-client would look no further than the challenge.
+      response.headers.delete('www-authenticate')
+      return response
+    }
     // `http` is the one that refuses http to other machines, for every request and not only for openid-client's.
     allowInsecureRequests(configuration)
     return configuration

@@ -11,11 +11,11 @@ export function redirectUriProblem(uri: string): { problem: string; advice: stri
     }
   }
   const url = new URL(uri)
-  if (uri.includes('#'))
-    return { problem: `"${uri}" has a fragment`, advice: 'remove the "#" and what follows' }
   if (url.username !== '' || url.password !== '') {
     return { problem: 'has a user name or password in it', advice: 'remove what stands before the "@"' }
   }
+  if (uri.includes('#'))
+    return { problem: `"${uri}" has a fragment`, advice: 'remove the "#" and what follows' }
   if (!isSecure(url)) {
     return {
       problem: `"${uri}" is not https`,

@@ -4,7 +4,7 @@
  */
 
 import { ResponseBodyError } from 'openid-client'
-import { OAuthError, type OAuthErrorCode, type ServerError } from '../errors.js'
+import { isErrorCode, OAuthError, type ServerError } from '../errors.js'
 
 /** What to do about an error of the authorization endpoint, which came back to the callback. */
 const authorizationHints = {
@@ -28,7 +28,17 @@ const authorizationHints = {
     'The user must choose an account, and "prompt=none" forbids asking. Start a login without "prompt=none".',
   consent_required:
     'The user has not agreed to the scopes, or "prompt=none" forbids asking. Start a login without "prompt=none".',
-} as const satisfies Partial<Record<OAuthErrorCode, string>>
+  invalid_target:
+    'The server does not know the API in "resource", or does not allow it for this client (RFC 8707).',
+  invalid_request_uri: 'The server refused a "request_uri"; this package sends none.',
+  invalid_request_object: 'The server refused a request object; this package sends none.',
+  request_not_supported: 'The server takes no "request" parameter; remove it from what you add.',
+  request_uri_not_supported: 'The server takes no "request_uri" parameter; remove it from what you add.',
+  registration_not_supported:
+    'The server takes no "registration" parameter; remove it from "authorizationParameters".',
+  unmet_authentication_requirements:
+    'The server cannot meet the "acr_values" that were asked for. Ask for others, or for none.',
+} as const satisfies Record<string, string>
 
 /** What to do about an error of the token endpoint. */
 const tokenHints = {
@@ -43,10 +53,15 @@ const tokenHints = {
   unsupported_grant_type: 'The server does not support this grant type.',
   invalid_scope:
     'The scope is unknown, malformed, or more than was granted. Compare "scope" with what is registered.',
-} as const satisfies Partial<Record<OAuthErrorCode, string>>
+  invalid_target:
+    'The server does not know the API in "resource", or does not allow it for this client (RFC 8707).',
+  access_denied: 'The authorization server refused the request. Its logs say why.',
+  server_error: 'The authorization server failed. Its logs say why; another try may succeed.',
+  temporarily_unavailable: 'The authorization server is overloaded or in maintenance. Try again later.',
+} as const satisfies Record<string, string>
 
 /** Spelled so in one server's documentation. */
-const misspelled: Record<string, string> = { unsupported_responce_type: 'unsupported_response_type' }
+const misspelled = new Map([['unsupported_responce_type', 'unsupported_response_type']])
 
 /** An error response at the callback, from its parameters. */
 export function authorizationError(response: ServerError): OAuthError {
@@ -77,17 +92,17 @@ export function tokenEndpointError(thrown: unknown, secrets: readonly string[]):
 
 function serverError(
   said: ServerError,
-  hints: Partial<Record<OAuthErrorCode, string>>,
+  hints: Readonly<Record<string, string>>,
   secrets: readonly string[] = [],
 ): OAuthError {
-  const name = misspelled[said.error] ?? said.error
-  const known = Object.hasOwn(hints, name)
-  const code = known ? (name as OAuthErrorCode) : 'server_refused'
+  const name = misspelled.get(said.error) ?? said.error
+  const hint = Object.hasOwn(hints, name) ? hints[name] : undefined
+  const code = hint !== undefined && isErrorCode(name) ? name : 'server_refused'
   return new OAuthError(code, {
     ...(code === 'login_required' && { status: 400 }), // 401 is for our own guards: it asks for credentials
-    hint: known
-      ? (hints[code] ?? '')
-      : 'The server uses an error code that no specification defines; its documentation says what it means.',
+    hint:
+      hint ??
+      'The server uses an error code that no specification defines; its documentation says what it means.',
     serverError: cleaned(said, secrets),
   })
 }

@@ -19,7 +19,7 @@ export interface ServerMetadata {
   readonly authorization_response_iss_parameter_supported?: boolean
 }
 
-/** Gives the metadata; throws `server_unavailable` or `invalid_server_metadata` when it cannot. */
+/** Gives the metadata; throws `server_unavailable`, `invalid_server_response` or `invalid_server_metadata` when it cannot. */
 export type MetadataSource = () => Promise<ServerMetadata>
 
 const endpointNames = [
@@ -30,6 +30,8 @@ const endpointNames = [
   'revocation_endpoint',
   'jwks_uri',
 ] as const
+
+type EndpointName = (typeof endpointNames)[number]
 
 /** The endpoints of a server that publishes no metadata. */
 export interface ServerEndpoints {
@@ -57,7 +59,7 @@ export function configuredMetadata(endpoints: ServerEndpoints, issuer?: string):
 }
 
 /** The URL of an endpoint; throws `invalid_server_metadata` when the server names none. */
-export function requireEndpoint(metadata: ServerMetadata, name: (typeof endpointNames)[number]): string {
+export function requireEndpoint(metadata: ServerMetadata, name: EndpointName): string {
   const url = metadata[name]
   if (url !== undefined) return url
   throw new OAuthError('invalid_server_metadata', {
@@ -72,17 +74,19 @@ export function discoveredMetadata(options: {
   emit: Emit
   /** Seconds since the epoch. */
   now: () => number
+  /** The endpoints that will be used. What the server says of others is none of the caller's business. Default: all. */
+  uses?: readonly EndpointName[]
 }): MetadataSource {
-  const { issuer, http, emit, now } = options
+  const { issuer, http, emit, now, uses = endpointNames } = options
   const urls = wellKnownUrls(issuer)
   const document = remoteDocument({
     load: async () => {
       const { url, metadata } = await firstAnswer(urls, http)
-      const checked = checkMetadata(metadata, issuer, url)
+      const checked = checkMetadata(metadata, issuer, url, uses)
       emit({ type: 'metadata_fetched', url })
       return checked
     },
-    onFailure: (_error, stale) => emit({ type: 'metadata_failed', url: urls[0], stale }),
+    onFailure: (error, stale) => emit({ type: 'metadata_failed', url: urls[0], stale, error }),
     now,
   })
   return () => document.current()
@@ -116,7 +120,18 @@ async function fetchMetadata(url: string, http: HttpClient): Promise<Record<stri
   return jsonObject(response, `the metadata at ${url}`)
 }
 
-function checkMetadata(metadata: Record<string, unknown>, issuer: string, url: string): ServerMetadata {
+function checkMetadata(
+  answer: Record<string, unknown>,
+  issuer: string,
+  url: string,
+  uses: readonly EndpointName[],
+): ServerMetadata {
+  // Some servers write null for an endpoint that they do not have.
+  const isAbsent = (name: string, value: unknown) =>
+    value === null && endpointNames.some((one) => one === name)
+  const metadata = Object.fromEntries(
+    Object.entries(answer).filter(([name, value]) => !isAbsent(name, value)),
+  )
   const refuse = (problem: string, hint?: string): never => {
     throw new OAuthError('invalid_server_metadata', {
       message: `${url}: ${problem}`,
@@ -131,7 +146,7 @@ function checkMetadata(metadata: Record<string, unknown>, issuer: string, url: s
   }
   // Only a server on this machine may name http endpoints on this machine.
   const mayBeLoopback = isLoopback(new URL(issuer))
-  for (const name of endpointNames) {
+  for (const name of uses) {
     const value = metadata[name]
     if (value === undefined) continue
     const endpoint = typeof value === 'string' && URL.canParse(value) ? new URL(value) : undefined
@@ -142,6 +157,7 @@ function checkMetadata(metadata: Record<string, unknown>, issuer: string, url: s
   }
   const challengeMethods = metadata['code_challenge_methods_supported']
   if (
+    uses.includes('authorization_endpoint') &&
     challengeMethods !== undefined &&
     !(Array.isArray(challengeMethods) && challengeMethods.includes('S256'))
   ) {
@@ -149,6 +165,13 @@ function checkMetadata(metadata: Record<string, unknown>, issuer: string, url: s
       'the server does not support PKCE with S256',
       'Enable PKCE (S256) for this client at the authorization server.',
     )
+  }
+  const authMethods = metadata['token_endpoint_auth_methods_supported']
+  if (
+    authMethods !== undefined &&
+    !(Array.isArray(authMethods) && authMethods.every((one) => typeof one === 'string'))
+  ) {
+    refuse('"token_endpoint_auth_methods_supported" is not a list of texts')
   }
   return metadata as unknown as ServerMetadata
 }

@@ -1,0 +1,267 @@
+import { generateKeyPairSync } from 'node:crypto'
+import { describe, expect, test } from 'vitest'
+import type { OAuthEvent } from '../../lib/events.js'
+import { httpClient } from '../../lib/http.js'
+import type { Algorithm, UnverifiedJwt } from '../../lib/jose/jwt.js'
+import { remoteKeySet } from '../../lib/jose/key-set.js'
+import { hang, json, reset, type Answer } from '../support/faulty-server/answer.js'
+import { startLocalServer } from '../oauth/local-server.js'
+
+const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey.export({ format: 'jwk' })
+const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'jwk' })
+const ed = generateKeyPairSync('ed25519').publicKey.export({ format: 'jwk' })
+
+/** A key set on a server of its own, at a time of its own. */
+async function keySet(
+  keys: () => readonly unknown[],
+  answer: () => Answer = () => json({ keys: keys() }),
+  timeout = 5,
+) {
+  const server = await startLocalServer(() => answer())
+  const events: OAuthEvent[] = []
+  const clock = { now: 1_000_000 }
+  const set = remoteKeySet({
+    uri: async () => `${server.url}/keys`,
+    http: httpClient(undefined, timeout),
+    emit: (event) => events.push(event),
+    now: () => clock.now,
+  })
+  const count = async (kid?: string, algorithm: Algorithm = 'RS256') =>
+    (await set.keysFor(jwt(kid, algorithm))).length
+  return { server, events, clock, count, set }
+}
+
+function jwt(kid: string | undefined, algorithm: Algorithm): UnverifiedJwt {
+  return { token: '', algorithm, claims: {}, ...(kid !== undefined && { kid }) }
+}
+
+test('a key is found by its name, and fetched once', async () => {
+  const { count, server, events } = await keySet(() => [
+    { ...rsa, kid: 'a' },
+    { ...rsa, kid: 'b' },
+  ])
+  expect(await count('a')).toBe(1)
+  expect(await count('b')).toBe(1)
+  expect(server.requests).toEqual(['GET /keys'])
+  expect(events).toEqual([{ type: 'jwks_fetched', url: `${server.url}/keys` }])
+})
+
+describe('which keys fit', () => {
+  test.each<[string, object, Algorithm, number]>([
+    ['RSA for RS256', { ...rsa }, 'RS256', 1],
+    ['RSA for RS512', { ...rsa }, 'RS512', 1],
+    ['RSA for PS256', { ...rsa }, 'PS256', 1],
+    ['RSA with its algorithm', { ...rsa, alg: 'RS256' }, 'RS256', 1],
+    ['RSA with another algorithm', { ...rsa, alg: 'RS384' }, 'RS256', 0],
+    ['RSA with an algorithm that is a list', { ...rsa, alg: ['RS256'] }, 'RS256', 0],
+    ['RSA for signatures', { ...rsa, use: 'sig' }, 'RS256', 1],
+    ['RSA for encryption', { ...rsa, use: 'enc' }, 'RS256', 0],
+    ['RSA that may verify', { ...rsa, key_ops: ['verify'] }, 'RS256', 1],
+    ['RSA that may encrypt', { ...rsa, key_ops: ['encrypt'] }, 'RS256', 0],
+    ['RSA that may do nothing', { ...rsa, key_ops: [] }, 'RS256', 0],
+    ['RSA for ES256', { ...rsa }, 'ES256', 0],
+    ['RSA for EdDSA', { ...rsa }, 'EdDSA', 0],
+    ['RSA with an even exponent', { ...rsa, e: 'AQAC' }, 'RS256', 0],
+    ['RSA with exponent 1', { ...rsa, e: 'AQ' }, 'RS256', 0],
+    ['RSA with exponent 3', { ...rsa, e: 'Aw' }, 'RS256', 1],
+    ['RSA without an exponent', { ...rsa, e: '' }, 'RS256', 0],
+    ['RSA with a huge exponent', { ...rsa, e: Buffer.alloc(9, 1).toString('base64url') }, 'RS256', 0],
+    ['RSA with 2040 bits', { ...rsa, n: Buffer.alloc(255, 0xff).toString('base64url') }, 'RS256', 0],
+    ['RSA with 8200 bits', { ...rsa, n: Buffer.alloc(1025, 0xff).toString('base64url') }, 'RS256', 0],
+    ['RSA without a modulus', { ...rsa, n: undefined }, 'RS256', 0],
+    ['RSA with a private part', { ...rsa, d: 'AA' }, 'RS256', 0],
+    ['RSA with other primes', { ...rsa, oth: [] }, 'RS256', 0],
+    ['P-256 for ES256', { ...ec }, 'ES256', 1],
+    ['P-256 for ES384', { ...ec }, 'ES384', 0],
+    ['P-256 for RS256', { ...ec }, 'RS256', 0],
+    ['P-256 without a point', { ...ec, x: 'AA', y: 'AA' }, 'ES256', 0],
+    ['P-256 called OKP', { ...ec, kty: 'OKP' }, 'ES256', 0],
+    ['P-256 with a private part', { ...ec, d: 'AA' }, 'ES256', 0],
+    ['Ed25519 for EdDSA', { ...ed }, 'EdDSA', 1],
+    ['Ed25519 for Ed25519', { ...ed }, 'Ed25519', 1],
+    ['Ed25519 for ES256', { ...ed }, 'ES256', 0],
+    ['a secret', { kty: 'oct', k: 'AAAA' }, 'RS256', 0],
+    ['an unknown type', { kty: 'AKP' }, 'RS256', 0],
+  ])('%s', async (_what, key, algorithm, expected) => {
+    // The other one keeps the set from being empty.
+    const { count } = await keySet(() => [
+      { ...key, kid: 'a' },
+      { ...rsa, kid: 'other' },
+    ])
+    expect(await count('a', algorithm)).toBe(expected)
+  })
+
+  // The leading zeros make three bytes of the exponent 1, with which every signature can be forged.
+  test.each(['AAE', 'AAAB', 'AAAAAAAAAAE'])('RSA with exponent 1 written as %s', async (e) => {
+    const { count } = await keySet(() => [
+      { ...rsa, e, kid: 'a' },
+      { ...rsa, kid: 'other' },
+    ])
+    expect(await count('a')).toBe(0)
+  })
+
+  test('a public key that says it may sign, too, verifies all the same', async () => {
+    const { count } = await keySet(() => [{ ...rsa, kid: 'a', key_ops: ['sign', 'verify'] }, ec])
+    expect(await count('a')).toBe(1)
+  })
+
+  test('one name for two keys that fit names neither', async () => {
+    const { count } = await keySet(() => [
+      { ...rsa, kid: 'a' },
+      { ...rsa, kid: 'a', alg: 'RS256' },
+      { ...ec, kid: 'a' },
+    ])
+    expect(await count('a')).toBe(0)
+    expect(await count('a', 'PS256')).toBe(1)
+    expect(await count('a', 'ES256')).toBe(1)
+  })
+
+  test('one name for two curves names the one that the algorithm asks for', async () => {
+    const p384 = generateKeyPairSync('ec', { namedCurve: 'P-384' }).publicKey.export({ format: 'jwk' })
+    const { count } = await keySet(() => [
+      { ...ec, kid: 'a' },
+      { ...p384, kid: 'a' },
+      { ...ed, kid: 'a' },
+    ])
+    for (const algorithm of ['ES256', 'ES384', 'EdDSA'] as const) expect(await count('a', algorithm)).toBe(1)
+    expect(await count('a', 'ES512')).toBe(0)
+  })
+
+  test('without a name all that fit, unless there are more than eight', async () => {
+    const keys = Array.from({ length: 8 }, (_, index) => ({ ...rsa, kid: `k${index}` }))
+    const eight = await keySet(() => [...keys, ec, ed])
+    expect(await eight.count(undefined)).toBe(8)
+    const nine = await keySet(() => [...keys, rsa])
+    expect(await nine.count(undefined)).toBe(0)
+    expect(await nine.count('k0')).toBe(1)
+  })
+})
+
+describe('rotation', () => {
+  test('an unknown name has the set fetched at once, three times, and once more each half minute', async () => {
+    let kid = 'v0'
+    const { count, clock, server } = await keySet(() => [{ ...rsa, kid }])
+    expect(await count('v0')).toBe(1)
+    for (const next of ['v1', 'v2', 'v3']) {
+      kid = next
+      expect(await count(next)).toBe(1)
+    }
+    kid = 'v4'
+    expect(await count('v4')).toBe(0)
+    clock.now += 29
+    expect(await count('v4')).toBe(0)
+    clock.now += 1
+    expect(await count('v4')).toBe(1)
+    expect(server.requests.length).toBe(5)
+  })
+
+  test('a key that is gone is gone', async () => {
+    let keys = [
+      { ...rsa, kid: 'old' },
+      { ...rsa, kid: 'new' },
+    ]
+    const { count, clock } = await keySet(() => keys)
+    expect(await count('old')).toBe(1)
+    keys = keys.slice(1)
+    clock.now += 601
+    await count('new')
+    await expect.poll(async () => count('old')).toBe(0)
+  })
+
+  test('a set that was fetched for this very token is not fetched again', async () => {
+    const { count, server } = await keySet(() => [{ ...rsa, kid: 'a' }])
+    expect(await count('x')).toBe(0)
+    expect(server.requests.length).toBe(1)
+  })
+
+  test('many who miss the same new key take one place in the bucket', async () => {
+    let kid = 'v0'
+    const { count } = await keySet(() => [{ ...rsa, kid }])
+    await count('v0')
+    for (const next of ['v1', 'v2', 'v3']) {
+      kid = next
+      const found = await Promise.all(Array.from({ length: 10 }, () => count(next)))
+      expect(found).toEqual(Array.from({ length: 10 }, () => 1))
+    }
+  })
+
+  test('while the server is away an unknown name is never the token’s fault', async () => {
+    let answer: () => Answer = () => json({ keys: [{ ...rsa, kid: 'a' }] })
+    const { count } = await keySet(
+      () => [],
+      () => answer(),
+    )
+    await count('a')
+    answer = () => reset()
+    for (let attempt = 0; attempt < 10; attempt++) {
+      await expect(count('new')).rejects.toMatchObject({ code: 'key_set_unavailable' })
+    }
+    expect(await count('a')).toBe(1)
+  })
+
+  test('a key that was withdrawn is not trusted after a quiet night', async () => {
+    let keys = [{ ...rsa, kid: 'old' }]
+    const { count, clock } = await keySet(() => keys)
+    expect(await count('old')).toBe(1)
+    keys = [{ ...rsa, kid: 'new' }]
+    clock.now += 12 * 3600
+    expect(await count('old')).toBe(0)
+  })
+
+  test('a thousand unknown names at once or one by one cause three fetches', async () => {
+    const { count, server } = await keySet(() => [{ ...rsa, kid: 'a' }])
+    expect(await count('a')).toBe(1)
+    const flood = await Promise.all(Array.from({ length: 500 }, (_, index) => count(`x${index}`)))
+    expect(new Set(flood)).toEqual(new Set([0]))
+    for (let index = 0; index < 500; index++) expect(await count(`y${index}`)).toBe(0)
+    expect(server.requests.length - 1).toBeLessThanOrEqual(3)
+    expect(await count('a')).toBe(1)
+  })
+
+  test('a cold start of many is one fetch', async () => {
+    const { count, server } = await keySet(() => [{ ...rsa, kid: 'a' }])
+    await Promise.all(Array.from({ length: 100 }, () => count('a')))
+    expect(server.requests).toEqual(['GET /keys'])
+  })
+})
+
+describe('bad documents', () => {
+  test.each<[string, () => Answer, number?]>([
+    ['an error', () => json({ keys: [rsa] }, 500)],
+    ['no list', () => json({ keys: { 0: rsa } })],
+    ['no keys', () => json({ keys: [] })],
+    [
+      'no usable key',
+      () => json({ keys: [{ ...rsa, use: 'enc' }, { kty: 'oct', k: 'AA' }, null, 7, 'x', []] }),
+    ],
+    ['101 keys', () => json({ keys: Array.from({ length: 101 }, () => rsa) })],
+    ['a reset', () => reset()],
+    ['no answer', () => hang(), 0.3],
+  ])('%s: no keys, the reason in the cause', async (_what, answer, timeout) => {
+    const { count, events, server } = await keySet(() => [], answer, timeout)
+    const error: unknown = await count('a').catch((thrown: unknown) => thrown)
+    expect(error).toMatchObject({
+      code: 'key_set_unavailable',
+      status: 503,
+      headers: { 'retry-after': '5' },
+      cause: { name: 'OAuthError' },
+    })
+    expect(events).toMatchObject([{ type: 'jwks_failed', url: `${server.url}/keys`, stale: false }])
+  })
+
+  test('leave the good set in use', async () => {
+    let answer = () => json({ keys: [{ ...rsa, kid: 'a' }] })
+    const { count, clock, events } = await keySet(
+      () => [],
+      () => answer(),
+    )
+    expect(await count('a')).toBe(1)
+    answer = () => json({ keys: [] })
+    clock.now += 601
+    expect(await count('a')).toBe(1)
+    await expect.poll(() => events.at(-1)).toMatchObject({ type: 'jwks_failed', stale: true })
+    expect(await count('a')).toBe(1)
+    clock.now += 86_400
+    await expect(count('a')).rejects.toMatchObject({ code: 'key_set_unavailable' })
+  })
+})
