@@ -8,6 +8,9 @@ export type OAuthEvent =
   | { readonly type: 'login_failed'; readonly code: OAuthErrorCode; readonly error: OAuthError }
   | { readonly type: 'request_failed'; readonly code: OAuthErrorCode; readonly error: OAuthError }
   | { readonly type: 'login_restarted' }
+  | { readonly type: 'refreshed' }
+  | { readonly type: 'refresh_failed'; readonly code: OAuthErrorCode; readonly error: OAuthError }
+  | { readonly type: 'revocation_failed'; readonly code: OAuthErrorCode; readonly error: OAuthError }
   | { readonly type: 'logout'; readonly subject: string | undefined }
   | { readonly type: 'token_rejected'; readonly code: OAuthErrorCode; readonly error: OAuthError }
   | { readonly type: 'metadata_fetched'; readonly url: string }

@@ -3,6 +3,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { OAuthError } from '../errors.js'
 import type { Claims } from '../jose/jwt.js'
+import type { AccessTokenOptions } from '../session/session-tokens.js'
 import type { StartLoginOptions } from './login.js'
 
 interface AuthBase {
@@ -16,10 +17,11 @@ interface AuthBase {
   /** Seconds since the epoch at which this ends: the token's `exp`, or the end of the session. */
   readonly expiresAt: number
   /**
-   * An access token that is still good.
-   * Throws `login_required` when there is none any more, `store_unavailable` when it cannot be looked up.
+   * An access token that is still good. A session refreshes it when it is due; a bearer token is the request's own.
+   * Throws `login_required` when there is none any more, `server_unavailable` or `store_unavailable` when that is not
+   * the user's fault.
    */
-  accessToken(): Promise<string>
+  accessToken(options?: AccessTokenOptions): Promise<string>
   /**
    * Put it into a form as `csrf_token` where browsers may send neither `Sec-Fetch-Site` nor `Origin`. A bearer token
    * has none: no page can make a browser send one.

@@ -5,6 +5,7 @@ import { OAuthError } from '../errors.js'
 import type { Emit } from '../events.js'
 import type { Client } from '../oauth/client.js'
 import { endSessionUrl } from '../oauth/end-session.js'
+import type { TokenSet } from '../oauth/token-set.js'
 import { isSameSecret } from '../session/secret.js'
 import { csrfToken, type Session, type Sessions } from '../session/session.js'
 import { sendMovingOnPage } from './page.js'
@@ -12,6 +13,8 @@ import { formParameters, navigation, queryParameters, redirect, sameOrigin, send
 
 export interface LogoutOptions {
   client: Client
+  /** Tells the server that tokens are no longer needed. Never throws. */
+  revoke: (tokens: TokenSet) => Promise<void>
   sessions: Sessions
   origin: string
   byGet: boolean
@@ -20,11 +23,14 @@ export interface LogoutOptions {
   emit: Emit
 }
 
+/** Milliseconds. */
+const revocationDeadline = 2_000
+
 /** Answers the logout path. Throws `csrf_rejected`, `method_not_allowed` and `store_unavailable`; the session lives on then. */
 export type Logout = (req: IncomingMessage, res: ServerResponse) => Promise<void>
 
 export function createLogout(options: LogoutOptions): Logout {
-  const { client, sessions, origin, byGet, safeReturnTo, emit } = options
+  const { client, revoke, sessions, origin, byGet, safeReturnTo, emit } = options
 
   return async (req, res) => {
     if (req.method !== 'POST' && !(byGet && req.method === 'GET')) {
@@ -60,6 +66,8 @@ export function createLogout(options: LogoutOptions): Logout {
     const tokens = await sessions.tokens(req, session)
     await sessions.end(req, res, session)
     emit({ type: 'logout', subject: session.subject })
+    // The session here is gone by now; a slow server keeps the user waiting a little at most.
+    if (tokens) await Promise.race([revoke(tokens), patience()])
     const idToken = tokens?.id_token
     try {
       const url = await endSessionUrl(client, {
@@ -71,6 +79,10 @@ export function createLogout(options: LogoutOptions): Logout {
       return returnTo // A server that is away keeps nobody signed in here.
     }
   }
+}
+
+function patience(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, revocationDeadline).unref())
 }
 
 function answer(req: IncomingMessage, res: ServerResponse, target: string): void {

@@ -5,12 +5,17 @@ import { isOAuthError, OAuthError } from '../errors.js'
 import { emitter } from '../events.js'
 import { httpClient } from '../http.js'
 import { createClient } from '../oauth/client.js'
+import { refreshTokenGrant } from '../oauth/refresh-token.js'
+import { revoke } from '../oauth/revocation.js'
+import type { TokenSet } from '../oauth/token-set.js'
 import { configuredMetadata, discoveredMetadata } from '../oauth/server-metadata.js'
 import { cookieStorage } from '../session/cookie-storage.js'
 import { createSeal } from '../session/seal.js'
 import { sessionStorage } from '../session/session-storage.js'
 import { createSessions } from '../session/session.js'
 import { createTransactions } from '../session/transaction.js'
+import { sessionAccessToken } from '../session/session-tokens.js'
+import { createRefresher } from '../tokens/refresh.js'
 import { attachAuth } from './auth.js'
 import { createCallback } from './callback.js'
 import { createLogin } from './login.js'
@@ -88,6 +93,7 @@ export function oauthLogin(options: OAuthLoginOptions): Middleware {
     most: check.seconds('maxTransactions', options.maxTransactions, { default: 8, min: 1, max: 20 }),
     now,
   })
+  const refresher = createRefresher({ emit, now })
   const sessions = createSessions({
     storage:
       storageKind === 'cookie'
@@ -96,6 +102,7 @@ export function oauthLogin(options: OAuthLoginOptions): Middleware {
             seal: sealFor('session'),
             secure: site.secure,
             now,
+            latest: refresher.latest,
           })
         : sessionStorage({
             name,
@@ -148,8 +155,16 @@ export function oauthLogin(options: OAuthLoginOptions): Middleware {
     returnTo: site.returnTo,
     emit,
   })
+  const revokeTokens = async (tokens: TokenSet): Promise<void> => {
+    try {
+      await revoke(client, tokens)
+    } catch (error) {
+      if (isOAuthError(error)) emit({ type: 'revocation_failed', code: error.code, error })
+    }
+  }
   const logout = createLogout({
     client,
+    revoke: revokeTokens,
     sessions,
     origin: site.origin,
     byGet: options.logoutByGet ?? false,
@@ -164,7 +179,14 @@ export function oauthLogin(options: OAuthLoginOptions): Middleware {
     forDeveloper: !site.secure,
     emit,
   })
-  const source = { sessions, login, refusals, clientId, now }
+  const accessToken = sessionAccessToken({
+    sessions,
+    refresher,
+    grant: (tokens, { subject }) => refreshTokenGrant(client, tokens, subject),
+    discard: (tokens) => void revokeTokens(tokens),
+    now,
+  })
+  const source = { sessions, login, refusals, accessToken, clientId }
 
   const routes = new Map<string, Route>([
     [site.paths.login, toldAsLogin(onlyGet(login.fromRequest))],

@@ -3,8 +3,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { OAuthError } from '../errors.js'
 import type { Claims } from '../jose/jwt.js'
-import type { TokenSet } from '../oauth/token-set.js'
 import { varyByCookie } from '../session/cookies.js'
+import type { SessionAccessToken } from '../session/session-tokens.js'
 import { csrfToken, type Session, type Sessions } from '../session/session.js'
 import type { AuthSource, SessionAuth } from './auth.js'
 import type { Login, StartLoginOptions } from './login.js'
@@ -15,8 +15,8 @@ export interface SessionSourceOptions {
   sessions: Sessions
   login: Login
   refusals: Refusals
+  accessToken: SessionAccessToken
   clientId: string
-  now: () => number
 }
 
 /** Nothing is opened before someone asks, and then once. */
@@ -27,7 +27,6 @@ export class SessionSource implements AuthSource {
   readonly #options: SessionSourceOptions
   /** Nothing: nobody has asked. Null: asked, and nobody is signed in. */
   #found: Found | null | undefined
-  #tokens: Promise<TokenSet | undefined> | undefined
 
   constructor(
     req: IncomingMessage,
@@ -47,7 +46,7 @@ export class SessionSource implements AuthSource {
 
   async confirm(): Promise<SessionAuth> {
     const found = this.#look()
-    if (found && (await this.#tokensOf(found.session))) return found.auth
+    if (found && (await this.#options.sessions.tokens(this.#req, found.session))) return found.auth
     throw new OAuthError('login_required')
   }
 
@@ -71,25 +70,13 @@ export class SessionSource implements AuthSource {
       const session = this.#options.sessions.read(this.#req, this.#res)
       keepFromCaches(this.#res)
       const auth =
-        session && new SessionUser(session, this.#options.clientId, () => this.#accessToken(session))
+        session &&
+        new SessionUser(session, this.#options.clientId, (options) =>
+          this.#options.accessToken(this.#req, this.#res, session, options),
+        )
       this.#found = auth ? { session, auth } : null
     }
     return this.#found ?? undefined
-  }
-
-  #tokensOf(session: Session): Promise<TokenSet | undefined> {
-    this.#tokens ??= this.#options.sessions.tokens(this.#req, session)
-    return this.#tokens
-  }
-
-  async #accessToken(session: Session): Promise<string> {
-    const tokens = await this.#tokensOf(session)
-    if (!tokens) throw new OAuthError('login_required', { reason: 'session_ended' })
-    if (tokens.expires_at === undefined || tokens.expires_at > this.#options.now()) return tokens.access_token
-    throw new OAuthError('login_required', {
-      reason: 'access_token_expired',
-      hint: 'The access token has expired. Send the user to the login again.',
-    })
   }
 }
 
@@ -113,10 +100,10 @@ class SessionUser implements SessionAuth {
   readonly scopes: readonly string[]
   readonly clientId: string
   readonly expiresAt: number
-  readonly accessToken: () => Promise<string>
+  readonly accessToken: SessionAuth['accessToken']
   readonly #session: Session
 
-  constructor(session: Session, clientId: string, accessToken: () => Promise<string>) {
+  constructor(session: Session, clientId: string, accessToken: SessionAuth['accessToken']) {
     this.subject = session.subject
     this.issuer = session.issuer
     this.claims = session.claims

@@ -7,7 +7,7 @@ import { isState, transactionBinding, type AuthorizationTransaction } from './au
 import type { Client } from './client.js'
 import { checkAuthentication, verifyIdToken } from './id-token.js'
 import { scopesIn } from './scope.js'
-import { authorizationError, tokenEndpointError } from './server-error.js'
+import { authorizationError, grantError } from './server-error.js'
 import { tokenSet, type TokenSet } from './token-set.js'
 
 export interface Grant {
@@ -94,7 +94,7 @@ export async function authorizationCodeGrant(
       resource === undefined ? undefined : { resource },
     )
   } catch (thrown) {
-    throw redeemError(thrown, [code, code_verifier, state, ...client.secrets])
+    throw grantError(thrown, [code, code_verifier, state, ...client.secrets])
   }
   const tokens = tokenSet(response, scopesIn(transaction.scope), receivedAt)
   const claims = await idTokenClaims(client, transaction, response)
@@ -119,24 +119,6 @@ function checkIssuer(presented: string | null, expected: string, announced: bool
     reason: presented === null ? 'iss_missing' : 'iss_wrong',
     hint: 'The callback names another authorization server than the one the user was sent to, or names none although the server says it will. With "endpoints", set "issuer" to the server\'s own name.',
   })
-}
-
-/** openid-client's errors about an ID token's claims look like any other unusable answer; they are told apart by code. */
-function redeemError(thrown: unknown, secrets: readonly string[]): OAuthError {
-  const error = tokenEndpointError(thrown, secrets)
-  if (error.code !== 'invalid_server_response' || !concernsIdToken(thrown)) return error
-  return new OAuthError('invalid_id_token', {
-    reason: 'claims',
-    hint: 'The ID token is missing, or its issuer, audience, times, nonce or subject are not what they must be. Check "issuer", "clientId" and the clock of this machine.',
-    cause: thrown,
-  })
-}
-
-function concernsIdToken(thrown: unknown): boolean {
-  if (!(thrown instanceof Error)) return false
-  const code = 'code' in thrown ? thrown.code : undefined
-  if (code === 'OAUTH_JWT_CLAIM_COMPARISON_FAILED' || code === 'OAUTH_JWT_TIMESTAMP_CHECK_FAILED') return true
-  return /id_token|JWT|ID Token/.test(thrown.message) || concernsIdToken(thrown.cause)
 }
 
 function invalidCallback(reason: string): OAuthError {

@@ -77,29 +77,54 @@ export function tokenEndpointError(thrown: unknown, secrets: readonly string[]):
   if (own) return own
   if (thrown instanceof ResponseBodyError) {
     const { error, error_description, status } = thrown
-    if (isTemporary(status)) return unavailable(status, thrown)
+    if (isTemporary(status)) return unavailable(thrown.response, thrown)
     const said = { error, ...(error_description !== undefined && { error_description }) }
-    return serverError(said, tokenHints, secrets)
+    return serverError(said, tokenHints, secrets, status)
   }
-  const status = statusIn(thrown)
-  if (status !== undefined && isTemporary(status)) return unavailable(status, thrown)
+  const response = responseIn(thrown)
+  if (response && isTemporary(response.status)) return unavailable(response, thrown)
+  const status = response?.status
   return new OAuthError('invalid_server_response', {
     message: `the token endpoint gave an unusable answer${status === undefined ? '' : ` with status ${status}`}`,
+    ...(status !== undefined && { reason: `status_${status}` }),
     hint: 'The server does not follow RFC 6749 §5. Its answer needs status 200, JSON, "access_token" and "token_type".',
     cause: thrown,
   })
+}
+
+/**
+ * The same for a grant that may bring an ID token. openid-client's errors about its claims look like any other unusable
+ * answer; they are told apart by their codes.
+ */
+export function grantError(thrown: unknown, secrets: readonly string[]): OAuthError {
+  const error = tokenEndpointError(thrown, secrets)
+  if (error.code !== 'invalid_server_response' || !concernsIdToken(thrown)) return error
+  return new OAuthError('invalid_id_token', {
+    reason: 'claims',
+    hint: 'The ID token is missing, or its issuer, audience, times, nonce or subject are not what they must be. Check "issuer", "clientId" and the clock of this machine.',
+    cause: thrown,
+  })
+}
+
+function concernsIdToken(thrown: unknown): boolean {
+  if (!(thrown instanceof Error)) return false
+  const code = 'code' in thrown ? thrown.code : undefined
+  if (code === 'OAUTH_JWT_CLAIM_COMPARISON_FAILED' || code === 'OAUTH_JWT_TIMESTAMP_CHECK_FAILED') return true
+  return /id_token|JWT|ID Token/.test(thrown.message) || concernsIdToken(thrown.cause)
 }
 
 function serverError(
   said: ServerError,
   hints: Readonly<Record<string, string>>,
   secrets: readonly string[] = [],
+  status?: number,
 ): OAuthError {
   const name = misspelled.get(said.error) ?? said.error
   const hint = Object.hasOwn(hints, name) ? hints[name] : undefined
   const code = hint !== undefined && isErrorCode(name) ? name : 'server_refused'
   return new OAuthError(code, {
     ...(code === 'login_required' && { status: 400 }), // 401 is for our own guards: it asks for credentials
+    ...(status !== undefined && { reason: `status_${status}` }),
     hint:
       hint ??
       'The server uses an error code that no specification defines; its documentation says what it means.',
@@ -130,10 +155,12 @@ function isTemporary(status: number): boolean {
   return status >= 500 || status === 429
 }
 
-function unavailable(status: number, cause: unknown): OAuthError {
+function unavailable({ status, headers }: Response, cause: unknown): OAuthError {
+  const retryAfter = headers.get('retry-after')
   return new OAuthError('server_unavailable', {
     message: `the authorization server answered with status ${status}`,
     reason: `status_${status}`,
+    ...(retryAfter !== null && /^\d{1,5}$/.test(retryAfter) && { headers: { 'retry-after': retryAfter } }),
     cause,
   })
 }
@@ -145,7 +172,7 @@ function ownErrorIn(thrown: unknown): OAuthError | undefined {
 }
 
 /** openid-client keeps the answer as the cause of what it throws about its status. */
-function statusIn(thrown: unknown): number | undefined {
+function responseIn(thrown: unknown): Response | undefined {
   if (!(thrown instanceof Error)) return undefined
-  return thrown.cause instanceof Response ? thrown.cause.status : statusIn(thrown.cause)
+  return thrown.cause instanceof Response ? thrown.cause : responseIn(thrown.cause)
 }

@@ -8,6 +8,8 @@ export interface TokenSet {
   readonly access_token: string
   /** Seconds since the epoch; missing when the server gave no `expires_in`. */
   readonly expires_at?: number
+  /** Seconds since the epoch from which a refresh is due: a minute ahead, or a tenth of a short life. */
+  readonly refresh_at?: number
   /** Granted, not requested. */
   readonly scope: readonly string[]
   readonly refresh_token?: string
@@ -20,6 +22,9 @@ const b64token = /^[A-Za-z0-9\-._~+/]+=*$/
 const refreshToken = /^[\x20-\x7e]+$/
 
 const tenYears = 315_360_000
+/** Seconds ahead of its end that a token is refreshed, and how much that varies: not all sessions at the same moment. */
+const ahead = 60
+const jitter = 20
 
 /** `requested` is what a server grants that names no scope in its answer (RFC 6749 §5.1). */
 export function tokenSet(
@@ -32,15 +37,18 @@ export function tokenSet(
   if (!b64token.test(access_token)) throw unusable('an access token with characters that no header may have')
   if (refresh_token !== undefined && !refreshToken.test(refresh_token))
     throw unusable('an illegal refresh token')
+  const life = expires_in === undefined ? undefined : Math.min(Math.max(0, Math.floor(expires_in)), tenYears)
   return {
     access_token,
-    ...(expires_in !== undefined && {
-      expires_at: receivedAt + Math.min(Math.max(0, Math.floor(expires_in)), tenYears),
-    }),
+    ...(life !== undefined && { expires_at: receivedAt + life, refresh_at: receivedAt + life - early(life) }),
     scope: scope === undefined ? requested : scopesIn(scope),
     ...(refresh_token !== undefined && { refresh_token }),
     ...(id_token !== undefined && { id_token }),
   }
+}
+
+function early(life: number): number {
+  return Math.floor(Math.min(ahead + jitter * (2 * Math.random() - 1), life / 10))
 }
 
 function unusable(what: string): OAuthError {

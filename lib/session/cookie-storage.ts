@@ -23,9 +23,11 @@ export interface CookieStorageOptions {
   seal: Seal<CookieSession>
   secure: boolean
   now: () => number
+  /** The newest tokens known in place of these: a late request must not bring old ones back. */
+  latest: (tokens: TokenSet) => TokenSet
 }
 
-export function cookieStorage({ name, seal, secure, now }: CookieStorageOptions): SessionStorage {
+export function cookieStorage({ name, seal, secure, now, latest }: CookieStorageOptions): SessionStorage {
   /** Opened once per request, however many ask. */
   const opened = new WeakMap<IncomingMessage, CookieSession>()
 
@@ -64,9 +66,13 @@ export function cookieStorage({ name, seal, secure, now }: CookieStorageOptions)
     begin: async (req, res, session, tokens) => write(req, res, { session, tokens }),
     read: (req) => open(req)?.session,
     tokens: async (req) => open(req)?.tokens,
+    save: async () => undefined,
+    send: (req, res, session, tokens) =>
+      write(req, res, { session: { ...session, scope: tokens.scope }, tokens }),
+    canKeep: (res) => !res.headersSent,
     touch(req, res, session) {
       const kept = open(req)
-      if (kept) write(req, res, { session, tokens: kept.tokens })
+      if (kept) write(req, res, { session, tokens: latest(kept.tokens) })
     },
     async end(req, res) {
       clearChunkedCookie(req, res, name, { secure })

@@ -68,8 +68,7 @@ export function sessionStorage(options: SessionStorageOptions): SessionStorage {
       const fresh = expressSession(req)
       Object.assign(fresh.session, kept)
       fresh.session[name] = sessionSeal.seal(session, fresh.id)
-      const key = recordKey(session)
-      await call((done) => fresh.store.set(key, record(tokensSeal.seal(tokens, key), session), done))
+      await keepTokens(req, session, tokens)
       await call((done) => fresh.session.save(done))
     },
 
@@ -83,6 +82,16 @@ export function sessionStorage(options: SessionStorageOptions): SessionStorage {
       return typeof sealed === 'string' ? tokensSeal.open(sealed, key) : undefined
     },
 
+    async save(req, session, tokens) {
+      await keepTokens(req, session, tokens)
+      if (tokens.scope.join(' ') !== session.scope.join(' ')) {
+        const current = expressSession(req)
+        current.session[name] = sessionSeal.seal({ ...session, scope: tokens.scope }, current.id)
+      }
+    },
+    send: () => undefined,
+    canKeep: () => true,
+
     touch(req, _res, session) {
       const current = expressSession(req)
       current.session[name] = sessionSeal.seal(session, current.id) // express-session saves what changed
@@ -92,6 +101,12 @@ export function sessionStorage(options: SessionStorageOptions): SessionStorage {
       await forgetTokens(req, session)
       await call((done) => expressSession(req).session.regenerate(done))
     },
+  }
+
+  async function keepTokens(req: IncomingMessage, session: Session, tokens: TokenSet): Promise<void> {
+    const key = recordKey(session)
+    const sealed = record(tokensSeal.seal(tokens, key), session)
+    await call((done) => expressSession(req).store.set(key, sealed, done))
   }
 
   async function forgetTokens(req: IncomingMessage, session: Session): Promise<void> {

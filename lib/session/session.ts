@@ -30,13 +30,19 @@ export interface SessionStorage {
   read(req: IncomingMessage): Session | undefined
   /** The tokens; nothing when the session was ended elsewhere. Throws `store_unavailable`. */
   tokens(req: IncomingMessage, session: Session): Promise<TokenSet | undefined>
+  /** Keeps renewed tokens where all requests of the session see them; nothing to do without a store. */
+  save(req: IncomingMessage, session: Session, tokens: TokenSet): Promise<void>
+  /** Gives renewed tokens to the browser; nothing to do with a store. */
+  send(req: IncomingMessage, res: ServerResponse, session: Session, tokens: TokenSet): void
+  /** Whether renewed tokens can still be kept: a cookie cannot be set once the response has begun. */
+  canKeep(res: ServerResponse): boolean
   /** Keeps a changed session; `tokens` stay as they are. */
   touch(req: IncomingMessage, res: ServerResponse, session: Session): void
   /** Forgets the session. Throws `store_unavailable`, and then the session lives on. */
   end(req: IncomingMessage, res: ServerResponse, session: Session): Promise<void>
 }
 
-export interface Sessions extends Pick<SessionStorage, 'ready' | 'tokens' | 'end'> {
+export interface Sessions extends Omit<SessionStorage, 'begin' | 'read' | 'touch'> {
   begin(
     req: IncomingMessage,
     res: ServerResponse,
@@ -55,15 +61,34 @@ export interface SessionOptions {
   now: () => number
 }
 
+const mostRemembered = 100_000
+
 export function createSessions({ storage, idleLifetime, absoluteLifetime, now }: SessionOptions): Sessions {
   /** A use is noted once in a while, so that reading a page does not write a cookie each time. */
   const noteAfter = Math.min(idleLifetime / 10, 3_600)
 
-  const { ready, tokens, end } = storage
+  /**
+   * Sessions that ended, by id, until they would have ended anyway. Without a store this is all that keeps a request
+   * which began before the logout from bringing the session back; it is forgotten when the process ends.
+   */
+  const ended = new Map<string, number>()
+
   return {
-    ready,
-    tokens,
-    end,
+    ready: storage.ready,
+    save: storage.save,
+    canKeep: storage.canKeep,
+    tokens: async (req, session) => (ended.has(session.id) ? undefined : storage.tokens(req, session)),
+    send(req, res, session, tokens) {
+      if (!ended.has(session.id)) storage.send(req, res, session, tokens)
+    },
+    async end(req, res, session) {
+      await storage.end(req, res, session)
+      for (const [id, until] of ended) {
+        if (until > now() && ended.size < mostRemembered) break
+        ended.delete(id)
+      }
+      ended.set(session.id, session.endsAt)
+    },
 
     async begin(req, res, { issuer, subject, claims, scope, tokens: granted }) {
       const startedAt = now()
@@ -82,7 +107,7 @@ export function createSessions({ storage, idleLifetime, absoluteLifetime, now }:
 
     read(req, res) {
       const session = storage.read(req)
-      if (!session || !isAlive(session)) return undefined
+      if (!session || !isAlive(session) || ended.has(session.id)) return undefined
       if (now() - session.seenAt >= noteAfter && !res.headersSent)
         storage.touch(req, res, { ...session, seenAt: now() })
       return session

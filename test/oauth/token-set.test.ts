@@ -22,6 +22,7 @@ test('an answer becomes a token set with an absolute end', () => {
   expect(tokens({ refresh_token: 'rt', id_token: 'h.p.s', iat: 1, session_state: 'x' })).toEqual({
     access_token: 'at',
     expires_at: now + 3600,
+    refresh_at: expect.any(Number),
     scope: ['a', 'b'],
     refresh_token: 'rt',
     id_token: 'h.p.s',
@@ -42,6 +43,15 @@ describe('T70 the end', () => {
     const { expires_at: end } = tokens({ expires_in }) as { expires_at?: number }
     expect(end).toBe(expires_at)
   })
+})
+
+test('a refresh is due a minute ahead, not for all at the same moment, and later for short lives', () => {
+  const due = (expires_in: number) => (tokens({ expires_in }) as { refresh_at: number }).refresh_at - now
+  const moments = Array.from({ length: 200 }, () => due(3_600))
+  expect(Math.min(...moments)).toBeGreaterThanOrEqual(3_600 - 80)
+  expect(Math.max(...moments)).toBeLessThanOrEqual(3_600 - 40 + 1)
+  expect(new Set(moments).size).toBeGreaterThan(5)
+  expect([due(20), due(2), due(0)]).toEqual([18, 2, 0])
 })
 
 describe('T70 the scope is what was granted', () => {

@@ -19,6 +19,7 @@ describe('a correct server', () => {
       jwks: 1,
       authorize: 1,
       token: 1,
+      revocation: 0,
       userinfo: 1,
       endSession: 0,
       unknown: 0,

@@ -8,6 +8,7 @@ import { endSession } from './faulty-server/end-session.js'
 import { faults, type Fault, type FaultName } from './faulty-server/faults.js'
 import { newProvider, type ClientAuthentication, type Provider } from './faulty-server/provider.js'
 import { recordedRequest, type Endpoint, type RecordedRequest } from './faulty-server/recorded-request.js'
+import { revocation } from './faulty-server/revocation.js'
 import { correctSteps } from './faulty-server/steps.js'
 import { token } from './faulty-server/token.js'
 import { answerUserinfoRequest } from './faulty-server/userinfo.js'
@@ -133,6 +134,7 @@ const answers: Readonly<
   authorize,
   token,
   userinfo: answerUserinfoRequest,
+  revocation,
   endSession,
   unknown: () => json({ error: 'not_found' }, 404),
 }
@@ -143,6 +145,7 @@ function endpointAt(op: Provider, path: string): Endpoint {
     [op.jwksPath]: 'jwks',
     '/authorize': 'authorize',
     '/token': 'token',
+    '/revoke': 'revocation',
     '/userinfo': 'userinfo',
     '/end-session': 'endSession',
   }
@@ -150,7 +153,16 @@ function endpointAt(op: Provider, path: string): Endpoint {
 }
 
 function countsOf(requests: readonly RecordedRequest[]): Record<Endpoint, number> {
-  const counts = { discovery: 0, jwks: 0, authorize: 0, token: 0, userinfo: 0, endSession: 0, unknown: 0 }
+  const counts = {
+    discovery: 0,
+    jwks: 0,
+    authorize: 0,
+    token: 0,
+    revocation: 0,
+    userinfo: 0,
+    endSession: 0,
+    unknown: 0,
+  }
   for (const { endpoint } of requests) counts[endpoint] += 1
   return counts
 }

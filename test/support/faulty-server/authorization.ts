@@ -81,6 +81,7 @@ function newAuthorization(op: Provider, parameters: URLSearchParams, redirectUri
     subject: 'subject-1',
     authenticatedAt: now(),
     codeUses: 0,
+    isRevoked: false,
   }
   op.authorizations.set(code, authorization)
   keepSecret(op, 'code', code)

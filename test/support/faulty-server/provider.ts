@@ -24,6 +24,13 @@ export interface Authorization {
   readonly subject: string
   readonly authenticatedAt: number
   codeUses: number
+  /** A code or refresh token was used twice: nothing that was issued is good any more. */
+  isRevoked: boolean
+}
+
+export interface RefreshToken {
+  readonly authorization: Authorization
+  isSpent: boolean
 }
 
 export interface Provider {
@@ -38,6 +45,8 @@ export interface Provider {
   readonly secrets: Secret[]
   readonly authorizations: Map<string, Authorization>
   readonly accessTokens: Map<string, Authorization>
+  /** Each is good once. */
+  readonly refreshTokens: Map<string, RefreshToken>
   /** Every ID token that was issued, good or bad. */
   readonly idTokens: Set<string>
   /** The ones in the JWKS; the first signs. */
@@ -71,6 +80,9 @@ export interface Steps {
   idTokenClaims(op: Provider, authorization: Authorization): Awaitable<JWTPayload>
   idToken(op: Provider, authorization: Authorization): Awaitable<string>
 
+  /** Takes a token back. */
+  answerRevocation(op: Provider, request: RecordedRequest): Awaitable<Answer>
+
   userinfo(op: Provider, authorization: Authorization): Awaitable<Record<string, unknown>>
   answerUserinfo(op: Provider, claims: Record<string, unknown>): Awaitable<Answer>
 
@@ -103,6 +115,7 @@ export async function newProvider(
     secrets: [{ role: 'client secret', value: client.secret }],
     authorizations: new Map(),
     accessTokens: new Map(),
+    refreshTokens: new Map(),
     idTokens: new Set(),
     keys: [await newSigningKey()],
     steps,

@@ -11,7 +11,8 @@ export interface RecordedRequest {
   readonly body: URLSearchParams
 }
 
-export type Endpoint = 'discovery' | 'jwks' | 'authorize' | 'token' | 'userinfo' | 'endSession' | 'unknown'
+export type Endpoint =
+  'discovery' | 'jwks' | 'authorize' | 'token' | 'revocation' | 'userinfo' | 'endSession' | 'unknown'
 
 export async function recordedRequest(
   request: IncomingMessage,

@@ -7,6 +7,7 @@ import { isForm, repeatedNames, type RecordedRequest } from './recorded-request.
 
 export const grants: Readonly<Record<string, Grant>> = {
   authorization_code: { complaints: codeComplaints, authorization: authorizationOfCode },
+  refresh_token: { complaints: refreshComplaints, authorization: authorizationOfRefreshToken },
 }
 
 export async function token(op: Provider, request: RecordedRequest): Promise<Answer> {
@@ -33,7 +34,7 @@ export async function tokenResponse(
     access_token: issued(op, 'access token', authorization),
     token_type: 'Bearer',
     expires_in: 3600,
-    refresh_token: secretCanary(op, 'refresh token'),
+    refresh_token: issuedRefreshToken(op, authorization),
     scope: authorization.parameters.get('scope'),
     id_token: idToken,
   }
@@ -79,6 +80,23 @@ function authorizationOfCode(op: Provider, { body }: RecordedRequest): Authoriza
   return op.authorizations.get(body.get('code') ?? '')
 }
 
+/** RFC 9700 §4.14.2: whoever presents a spent token may have stolen it, so the whole family dies. */
+function refreshComplaints(op: Provider, { body }: RecordedRequest): string[] {
+  const token = op.refreshTokens.get(body.get('refresh_token') ?? '')
+  if (!token) return ['unknown refresh_token']
+  if (token.isSpent) token.authorization.isRevoked = true
+  const broken: Record<string, boolean> = {
+    'refresh_token used again': token.isSpent,
+    'refresh_token was revoked': token.authorization.isRevoked && !token.isSpent,
+  }
+  token.isSpent = true
+  return Object.keys(broken).filter((rule) => broken[rule])
+}
+
+function authorizationOfRefreshToken(op: Provider, { body }: RecordedRequest): Authorization | undefined {
+  return op.refreshTokens.get(body.get('refresh_token') ?? '')?.authorization
+}
+
 function challengeOf(verifier: string): string {
   return createHash('sha256').update(verifier).digest('base64url')
 }
@@ -87,6 +105,12 @@ function issued(op: Provider, role: string, authorization: Authorization): strin
   const accessToken = secretCanary(op, role)
   op.accessTokens.set(accessToken, authorization)
   return accessToken
+}
+
+function issuedRefreshToken(op: Provider, authorization: Authorization): string {
+  const refreshToken = secretCanary(op, 'refresh token')
+  op.refreshTokens.set(refreshToken, { authorization, isSpent: false })
+  return refreshToken
 }
 
 function secretCanary(op: Provider, role: string): string {

@@ -14,7 +14,8 @@ const claimsOfScope: Readonly<Record<string, Readonly<Record<string, unknown>>>>
 export async function answerUserinfoRequest(op: Provider, request: RecordedRequest): Promise<Answer> {
   op.complaints.push(...complaints(op, request).map((complaint) => `userinfo request: ${complaint}`))
   const authorization = op.accessTokens.get(bearerToken(request))
-  if (!authorization) return json({ error: 'invalid_token' }, 401, { 'www-authenticate': 'Bearer' })
+  if (!authorization || authorization.isRevoked)
+    return json({ error: 'invalid_token' }, 401, { 'www-authenticate': 'Bearer' })
   return op.steps.answerUserinfo(op, await op.steps.userinfo(op, authorization))
 }
 
