@@ -2,26 +2,17 @@
 
 import { checkOptions, type OptionChecks } from '../options.js'
 import type { OAuthEvent } from '../events.js'
-import { isLoopback, type Fetch } from '../http.js'
+import type { Fetch } from '../http.js'
 import {
   reservedParameters,
   type AuthorizationParameters,
   type ResponseMode,
 } from '../oauth/authorization-request.js'
-import {
-  signingKey,
-  tokenEndpointAuthMethods,
-  type ClientCredentials,
-  type ClientKey,
-  type TokenEndpointAuthMethod,
-} from '../oauth/client-authentication.js'
-import { issuerProblem } from '../oauth/issuer.js'
-import { redirectUriProblem } from '../oauth/redirect-uri.js'
+import type { ClientKey, TokenEndpointAuthMethod } from '../oauth/client-authentication.js'
 import { parseScope } from '../oauth/scope.js'
 import type { ServerEndpoints } from '../oauth/server-metadata.js'
 import { secretProblem } from '../session/secret.js'
 import type { LoginHook } from './callback.js'
-import { localPath } from './return-to.js'
 
 export interface OAuthLoginOptions {
   /**
@@ -136,96 +127,6 @@ export function loginOptionChecks(options: OAuthLoginOptions): OptionChecks {
   return checkOptions('oauthLogin', options, known)
 }
 
-/** The public place of this middleware, and the URLs below it. */
-export interface Site {
-  readonly origin: string
-  /** The path of `baseUrl` without a slash at its end. */
-  readonly basePath: string
-  readonly paths: Readonly<Record<'login' | 'callback' | 'logout', string>>
-  readonly redirectUri: string
-  readonly returnTo: string
-  readonly postLogoutReturnTo: string
-  /** Whether cookies are for https only. */
-  readonly secure: boolean
-}
-
-export function checkedSite(options: OAuthLoginOptions, check: OptionChecks): Site {
-  const { baseUrl, paths: { login = '/login', callback = '/callback', logout = '/logout', ...others } = {} } =
-    options
-  check.string('baseUrl', baseUrl, 'give the public URL of this app, such as "https://example.com"')
-  const problem = redirectUriProblem(baseUrl)
-  if (problem) check.refuse('baseUrl', problem.problem, problem.advice)
-  const url = new URL(baseUrl)
-  if (url.search !== '') check.refuse('baseUrl', 'has a query', 'remove the "?" and what follows')
-  for (const name of Object.keys(others))
-    check.refuse(`paths.${name}`, 'is not known', 'known are login, callback, logout')
-  const paths = { login, callback, logout }
-  for (const [name, path] of Object.entries(paths)) {
-    if (localPath(path, url.origin) !== path || /[?#]/.test(path)) {
-      check.refuse(`paths.${name}`, `is "${path}"`, 'give a path that begins with "/", such as "/auth/login"')
-    }
-  }
-  if (new Set(Object.values(paths)).size < 3)
-    check.refuse('paths', 'has the same path twice', 'give each its own')
-  const basePath = url.pathname.replace(/\/$/, '')
-  const landing = (name: 'returnTo' | 'postLogoutReturnTo', byDefault: string) => {
-    const path = localPath(options[name] ?? byDefault, url.origin)
-    return (
-      path ?? check.refuse(name, `is "${options[name]}"`, 'give a path of this site that begins with one "/"')
-    )
-  }
-  const returnTo = landing('returnTo', `${basePath}/`)
-  return {
-    origin: url.origin,
-    basePath,
-    paths,
-    redirectUri: `${url.origin}${basePath}${callback}`,
-    returnTo,
-    postLogoutReturnTo: landing('postLogoutReturnTo', returnTo),
-    secure: !isLoopback(url),
-  }
-}
-
-/** Which server, by discovery or by its endpoints. */
-export function checkedServer(
-  options: Pick<OAuthLoginOptions, 'issuer' | 'endpoints'>,
-  scope: readonly string[],
-  check: OptionChecks,
-): { issuer: string; endpoints?: undefined } | { issuer: string | undefined; endpoints: ServerEndpoints } {
-  const { issuer, endpoints } = options
-  const fault = issuer === undefined ? undefined : issuerProblem(issuer)
-  if (fault) check.refuse('issuer', fault.problem, fault.advice)
-  if (endpoints === undefined) {
-    return {
-      issuer:
-        issuer ??
-        check.refuse('issuer', 'is missing', 'give the URL of the authorization server, or its "endpoints"'),
-    }
-  }
-  for (const name of ['authorization', 'token'] as const) {
-    check.string(`endpoints.${name}`, endpoints[name], 'give the URL of this endpoint')
-  }
-  for (const [name, url] of Object.entries(endpoints)) {
-    const problem = redirectUriProblem(String(url))
-    if (problem) check.refuse(`endpoints.${name}`, problem.problem, problem.advice)
-  }
-  if (scope.includes('openid')) {
-    if (issuer === undefined)
-      check.refuse(
-        'issuer',
-        'is missing',
-        'ID tokens are checked against it; leave "openid" out of the scope for plain OAuth 2.0',
-      )
-    if (endpoints.jwks === undefined)
-      check.refuse(
-        'endpoints.jwks',
-        'is missing',
-        'ID tokens are checked with its keys; leave "openid" out of the scope for plain OAuth 2.0',
-      )
-  }
-  return { issuer, endpoints }
-}
-
 export function checkedScope(scope: string, check: OptionChecks): readonly string[] {
   if (scope === '') return []
   return (
@@ -236,45 +137,6 @@ export function checkedScope(scope: string, check: OptionChecks): readonly strin
       'separate scopes by one space each, such as "openid profile read:projects"',
     )
   )
-}
-
-export function checkedCredentials(options: OAuthLoginOptions, check: OptionChecks): ClientCredentials {
-  const { clientId, clientSecret, privateKey, tokenEndpointAuthMethod: method } = options
-  check.string('clientId', clientId, 'give the client id that the authorization server shows for this app')
-  if (clientSecret !== undefined)
-    check.string('clientSecret', clientSecret, 'give the secret, or leave the option out for a public client')
-  if (clientSecret !== undefined && privateKey !== undefined)
-    check.refuse('privateKey', 'is given beside "clientSecret"', 'use one of the two')
-  if (method !== undefined) {
-    check.oneOf('tokenEndpointAuthMethod', method, tokenEndpointAuthMethods)
-    const needed =
-      method === 'none' ? undefined : method === 'private_key_jwt' ? 'privateKey' : 'clientSecret'
-    if (needed !== undefined && options[needed] === undefined)
-      check.refuse(needed, 'is missing', `"${method}" needs it`)
-    if (needed === undefined && (clientSecret ?? privateKey) !== undefined) {
-      check.refuse(
-        'tokenEndpointAuthMethod',
-        'is "none" beside credentials',
-        'leave the secret or key out, or choose another method',
-      )
-    }
-  }
-  if (privateKey !== undefined) {
-    try {
-      signingKey(privateKey)
-    } catch {
-      check.refuse(
-        'privateKey',
-        'cannot be read',
-        'give a private key as PEM (PKCS #8), JWK or KeyObject: RSA, P-256, P-384, P-521 or Ed25519',
-      )
-    }
-  }
-  return {
-    ...(clientSecret !== undefined && { clientSecret }),
-    ...(privateKey !== undefined && { privateKey }),
-    ...(method !== undefined && { method }),
-  }
 }
 
 export function checkedSecrets(secrets: readonly string[], check: OptionChecks): readonly string[] {
@@ -310,4 +172,46 @@ export function checkedName(name: string, check: OptionChecks): string {
   return /^[A-Za-z0-9_-]{1,40}$/.test(name)
     ? name
     : check.refuse('name', `is "${name}"`, 'use letters, digits, "_" and "-"')
+}
+
+/** RFC 8707 §2: an absolute URI without a fragment. */
+export function checkedResource(resource: string | undefined, check: OptionChecks): string | undefined {
+  if (resource === undefined || (URL.canParse(resource) && !resource.includes('#'))) return resource
+  return check.refuse('resource', `is "${resource}"`, 'give the URL of the API, without "#"')
+}
+
+export function checkedMaxTransactions(most: number | undefined, check: OptionChecks): number {
+  if (most === undefined) return 8
+  if (Number.isInteger(most) && most >= 1 && most <= 20) return most
+  return check.refuse('maxTransactions', `is ${String(most)}`, 'give a whole number from 1 to 20')
+}
+
+type Duration =
+  'idleLifetime' | 'absoluteLifetime' | 'transactionLifetime' | 'clockTolerance' | 'timeout' | 'storeTimeout'
+
+/** Seconds. */
+const durationRanges: Record<Duration, { default: number; min: number; max?: number }> = {
+  idleLifetime: { default: 86_400, min: 60 },
+  absoluteLifetime: { default: 604_800, min: 60 },
+  transactionLifetime: { default: 600, min: 10 },
+  clockTolerance: { default: 30, min: 0, max: 300 },
+  timeout: { default: 5, min: 0.1, max: 600 },
+  storeTimeout: { default: 2, min: 0.1, max: 600 },
+}
+
+export function checkedDurations(options: OAuthLoginOptions, check: OptionChecks): Record<Duration, number> {
+  const { idleLifetime, absoluteLifetime, transactionLifetime, clockTolerance, timeout, storeTimeout } =
+    durationRanges
+  return {
+    idleLifetime: check.seconds('idleLifetime', options.idleLifetime, idleLifetime),
+    absoluteLifetime: check.seconds('absoluteLifetime', options.absoluteLifetime, absoluteLifetime),
+    transactionLifetime: check.seconds(
+      'transactionLifetime',
+      options.transactionLifetime,
+      transactionLifetime,
+    ),
+    clockTolerance: check.seconds('clockTolerance', options.clockTolerance, clockTolerance),
+    timeout: check.seconds('timeout', options.timeout, timeout),
+    storeTimeout: check.seconds('storeTimeout', options.storeTimeout, storeTimeout),
+  }
 }

@@ -6,8 +6,6 @@ import { emitter } from '../events.js'
 import { httpClient } from '../http.js'
 import { createClient } from '../oauth/client.js'
 import { refreshTokenGrant } from '../oauth/refresh-token.js'
-import { revoke } from '../oauth/revocation.js'
-import type { TokenSet } from '../oauth/token-set.js'
 import { configuredMetadata, discoveredMetadata } from '../oauth/server-metadata.js'
 import { cookieStorage } from '../session/cookie-storage.js'
 import { createSeal } from '../session/seal.js'
@@ -16,25 +14,28 @@ import { createSessions } from '../session/session.js'
 import { createTransactions } from '../session/transaction.js'
 import { sessionAccessToken } from '../session/session-tokens.js'
 import { createRefresher } from '../tokens/refresh.js'
+import { createRevoke } from '../tokens/revoke.js'
 import { attachAuth } from './auth.js'
 import { createCallback } from './callback.js'
 import { createLogin } from './login.js'
 import { createLogout } from './logout.js'
 import {
-  checkedCredentials,
+  checkedDurations,
+  checkedMaxTransactions,
   checkedName,
   checkedParameters,
+  checkedResource,
   checkedScope,
   checkedSecrets,
-  checkedServer,
-  checkedSite,
   loginOptionChecks,
   type OAuthLoginOptions,
 } from './oauth-login-options.js'
 import { createRefusals } from './refusals.js'
 import { forbidStoring, requestPath, type Middleware } from './request.js'
 import { localPath } from './return-to.js'
+import { checkedCredentials, checkedServer } from './server-options.js'
 import { SessionSource } from './session-source.js'
+import { checkedSite } from './site.js'
 
 type Route = (req: IncomingMessage, res: ServerResponse) => Promise<void>
 
@@ -50,6 +51,8 @@ export function oauthLogin(options: OAuthLoginOptions): Middleware {
   const credentials = checkedCredentials(options, check)
   const secrets = checkedSecrets(options.secrets, check)
   const parameters = checkedParameters(options, check)
+  const resource = checkedResource(options.resource, check)
+  const durations = checkedDurations(options, check)
   const name = checkedName(options.name ?? 'oauth', check)
   const storageKind = check.oneOf('storage', options.storage, ['cookie', 'session'])
   const responseMode = check.oneOf('responseMode', options.responseMode, ['query', 'form_post'], 'query')
@@ -61,10 +64,7 @@ export function oauthLogin(options: OAuthLoginOptions): Middleware {
 
   const now = () => Math.floor(Date.now() / 1000)
   const emit = emitter(options.onEvent)
-  const http = httpClient(
-    options.fetch,
-    check.seconds('timeout', options.timeout, { default: 5, min: 0.1, max: 600 }),
-  )
+  const http = httpClient(options.fetch, durations.timeout)
   const fixedMetadata = server.endpoints && configuredMetadata(server.endpoints, server.issuer)
   const client = createClient({
     clientId,
@@ -74,7 +74,7 @@ export function oauthLogin(options: OAuthLoginOptions): Middleware {
       ? async () => fixedMetadata
       : discoveredMetadata({ issuer: server.issuer ?? '', http, emit, now }),
     http,
-    clockTolerance: check.seconds('clockTolerance', options.clockTolerance, { default: 30, max: 300 }),
+    clockTolerance: durations.clockTolerance,
     emit,
     now,
   })
@@ -89,8 +89,8 @@ export function oauthLogin(options: OAuthLoginOptions): Middleware {
     seal: sealFor('login'),
     secure: site.secure,
     crossSite: responseMode === 'form_post',
-    lifetime: check.seconds('transactionLifetime', options.transactionLifetime, { default: 600, min: 10 }),
-    most: check.seconds('maxTransactions', options.maxTransactions, { default: 8, min: 1, max: 20 }),
+    lifetime: durations.transactionLifetime,
+    most: checkedMaxTransactions(options.maxTransactions, check),
     now,
   })
   const refresher = createRefresher({ emit, now })
@@ -109,18 +109,11 @@ export function oauthLogin(options: OAuthLoginOptions): Middleware {
             sessionSeal: sealFor('stored session'),
             tokensSeal: sealFor('stored tokens'),
             keepSessionData: options.keepSessionData ?? false,
-            storeTimeout: check.seconds('storeTimeout', options.storeTimeout, {
-              default: 2,
-              min: 0.1,
-              max: 600,
-            }),
+            storeTimeout: durations.storeTimeout,
             now,
           }),
-    idleLifetime: check.seconds('idleLifetime', options.idleLifetime, { default: 86_400, min: 60 }),
-    absoluteLifetime: check.seconds('absoluteLifetime', options.absoluteLifetime, {
-      default: 604_800,
-      min: 60,
-    }),
+    idleLifetime: durations.idleLifetime,
+    absoluteLifetime: durations.absoluteLifetime,
     now,
   })
 
@@ -136,7 +129,7 @@ export function oauthLogin(options: OAuthLoginOptions): Middleware {
     sessions,
     transactions,
     scope,
-    resource: options.resource,
+    resource,
     parameters,
     allowedInQuery: options.queryParameters ?? [],
     responseMode,
@@ -155,16 +148,10 @@ export function oauthLogin(options: OAuthLoginOptions): Middleware {
     returnTo: site.returnTo,
     emit,
   })
-  const revokeTokens = async (tokens: TokenSet): Promise<void> => {
-    try {
-      await revoke(client, tokens)
-    } catch (error) {
-      if (isOAuthError(error)) emit({ type: 'revocation_failed', code: error.code, error })
-    }
-  }
+  const revoke = createRevoke(client, emit)
   const logout = createLogout({
     client,
-    revoke: revokeTokens,
+    revoke,
     sessions,
     origin: site.origin,
     byGet: options.logoutByGet ?? false,
@@ -183,7 +170,7 @@ export function oauthLogin(options: OAuthLoginOptions): Middleware {
     sessions,
     refresher,
     grant: (tokens, { subject }) => refreshTokenGrant(client, tokens, subject),
-    discard: (tokens) => void revokeTokens(tokens),
+    discard: (tokens) => void revoke(tokens),
     now,
   })
   const source = { sessions, login, refusals, accessToken, clientId }

@@ -129,6 +129,9 @@ describe('a mistake is refused with what is wrong and what to do', () => {
     [{ onError: 'throw' }, '"onError" is "throw"'],
     [{ clockTolerance: 301 }, '"clockTolerance" is 301; give a number of seconds from 0 to 300'],
     [{ clockTolerance: Number.NaN }, '"clockTolerance" is NaN'],
+    [{ resource: 'api' }, '"resource" is "api"; give the URL of the API'],
+    [{ resource: 'https://api.example.com/#x' }, 'give the URL of the API, without "#"'],
+    [{ maxTransactions: 2.5 }, '"maxTransactions" is 2.5; give a whole number from 1 to 20'],
     [{ timeout: '5' }, '"timeout" is "5"; give a number of seconds'],
     [
       { authorizationParameters: { redirect_uri: 'x' } },
