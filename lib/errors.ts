@@ -38,6 +38,7 @@ const table = {
   login_refused: [403, 'You may not sign in here.'],
 
   // Sessions.
+  session_not_kept: [400, 'Your browser did not keep the sign-in.'],
   session_too_large: [500, 'The session does not fit into cookies.'],
   store_unavailable: [503, 'The session store cannot be reached.'],
   csrf_rejected: [403, 'The request did not come from this site.'],

@@ -9,6 +9,7 @@ import { authorizationCodeGrant, callbackState, type Grant } from '../oauth/auth
 import { isRestarted, type ResponseMode } from '../oauth/authorization-request.js'
 import type { Client } from '../oauth/client.js'
 import { plainUserinfo, userinfo } from '../oauth/userinfo.js'
+import type { FreshLogin } from '../session/fresh-login.js'
 import type { Sessions } from '../session/session.js'
 import type { Transactions } from '../session/transaction.js'
 import type { Login } from './login.js'
@@ -33,6 +34,7 @@ export interface CallbackOptions {
   http: HttpClient
   transactions: Transactions
   sessions: Sessions
+  freshLogin: FreshLogin
   login: Login
   responseMode: ResponseMode
   wantsUserinfo: boolean
@@ -46,7 +48,18 @@ export interface CallbackOptions {
 export type Callback = (req: IncomingMessage, res: ServerResponse) => Promise<void>
 
 export function createCallback(options: CallbackOptions): Callback {
-  const { client, http, transactions, sessions, login, responseMode, wantsUserinfo, onLogin, emit } = options
+  const {
+    client,
+    http,
+    transactions,
+    sessions,
+    freshLogin,
+    login,
+    responseMode,
+    wantsUserinfo,
+    onLogin,
+    emit,
+  } = options
 
   return async (req, res) => {
     const parameters = await responseParameters(req)
@@ -67,6 +80,7 @@ export function createCallback(options: CallbackOptions): Callback {
       scope: grant.tokens.scope,
       tokens: grant.tokens,
     })
+    freshLogin.remember(res)
     emit({ type: 'login', issuer, subject })
     redirect(res, transaction.returnTo, 303)
   }

@@ -6,6 +6,7 @@ import type { Emit } from '../events.js'
 import type { Client } from '../oauth/client.js'
 import { endSessionUrl } from '../oauth/end-session.js'
 import type { TokenSet } from '../oauth/token-set.js'
+import type { FreshLogin } from '../session/fresh-login.js'
 import { isSameSecret } from '../session/secret.js'
 import { csrfToken, type Session, type Sessions } from '../session/session.js'
 import { sendMovingOnPage } from './page.js'
@@ -16,6 +17,7 @@ export interface LogoutOptions {
   /** Tells the server that tokens are no longer needed. Never throws. */
   revoke: (tokens: TokenSet) => Promise<void>
   sessions: Sessions
+  freshLogin: FreshLogin
   origin: string
   byGet: boolean
   /** The path to go to, made safe. */
@@ -30,7 +32,7 @@ const revocationDeadline = 2_000
 export type Logout = (req: IncomingMessage, res: ServerResponse) => Promise<void>
 
 export function createLogout(options: LogoutOptions): Logout {
-  const { client, revoke, sessions, origin, byGet, safeReturnTo, emit } = options
+  const { client, revoke, sessions, freshLogin, origin, byGet, safeReturnTo, emit } = options
 
   return async (req, res) => {
     if (req.method !== 'POST' && !(byGet && req.method === 'GET')) {
@@ -52,6 +54,8 @@ export function createLogout(options: LogoutOptions): Logout {
   }
 
   function isWanted(req: IncomingMessage, session: Session | undefined, fields: URLSearchParams): boolean {
+    // A picture or a prefetch of this site is no wish to leave, either.
+    if (req.method === 'GET' && navigation(req) === 'no') return false
     const from = sameOrigin(req, origin)
     if (from !== 'unknown') return from === 'yes'
     return session !== undefined && isSameSecret(fields.get('csrf_token') ?? '', csrfToken(session))
@@ -65,6 +69,7 @@ export function createLogout(options: LogoutOptions): Logout {
   ): Promise<string> {
     const tokens = await sessions.tokens(req, session)
     await sessions.end(req, res, session)
+    freshLogin.forget(req, res)
     emit({ type: 'logout', subject: session.subject })
     // The session here is gone by now; a slow server keeps the user waiting a little at most.
     if (tokens) await Promise.race([revoke(tokens), patience()])

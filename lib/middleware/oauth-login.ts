@@ -8,6 +8,7 @@ import { createClient } from '../oauth/client.js'
 import { refreshTokenGrant } from '../oauth/refresh-token.js'
 import { configuredMetadata, discoveredMetadata } from '../oauth/server-metadata.js'
 import { cookieStorage } from '../session/cookie-storage.js'
+import { freshLogin } from '../session/fresh-login.js'
 import { createSeal } from '../session/seal.js'
 import { sessionStorage } from '../session/session-storage.js'
 import { createSessions } from '../session/session.js'
@@ -124,6 +125,7 @@ export function oauthLogin(options: OAuthLoginOptions): Middleware {
     return path === undefined || own.includes(path.split(/[?#]/, 1)[0] ?? '') ? byDefault : path
   }
 
+  const fresh = freshLogin(cookieName, site.secure)
   const login = createLogin({
     client,
     sessions,
@@ -141,6 +143,7 @@ export function oauthLogin(options: OAuthLoginOptions): Middleware {
     http,
     transactions,
     sessions,
+    freshLogin: fresh,
     login,
     responseMode,
     wantsUserinfo,
@@ -153,6 +156,7 @@ export function oauthLogin(options: OAuthLoginOptions): Middleware {
     client,
     revoke,
     sessions,
+    freshLogin: fresh,
     origin: site.origin,
     byGet: options.logoutByGet ?? false,
     safeReturnTo: safePath(site.postLogoutReturnTo),
@@ -163,6 +167,7 @@ export function oauthLogin(options: OAuthLoginOptions): Middleware {
     onError,
     loginPath: `${site.basePath}${site.paths.login}`,
     returnTo: site.returnTo,
+    freshLogin: fresh,
     forDeveloper: !site.secure,
     emit,
   })

@@ -1,8 +1,9 @@
 /** How `oauthLogin` answers what it does not let through: a page, JSON, the way to the login, or the app's error handler. */
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { isOAuthError } from '../errors.js'
+import { isOAuthError, OAuthError } from '../errors.js'
 import type { Emit } from '../events.js'
+import type { FreshLogin } from '../session/fresh-login.js'
 import { sendErrorPage } from './page.js'
 import { navigation, originalUrl, redirect, sendJson } from './request.js'
 
@@ -21,18 +22,15 @@ export interface RefusalOptions {
   loginPath: string
   /** Where an error page leads on to. */
   returnTo: string
+  freshLogin: FreshLogin
   /** Whether error pages may tell what only the developer should know. */
   forDeveloper: boolean
   emit: Emit
 }
 
-export function createRefusals({
-  onError,
-  loginPath,
-  returnTo,
-  forDeveloper,
-  emit,
-}: RefusalOptions): Refusals {
+export function createRefusals(options: RefusalOptions): Refusals {
+  const { onError, loginPath, returnTo, freshLogin, forDeveloper, emit } = options
+
   const answer: Refusals['answer'] = (error, req, res, next) => {
     if (isOAuthError(error) && error.status >= 500) emit({ type: 'request_failed', code: error.code, error })
     if (onError === 'next' || !isOAuthError(error) || res.headersSent) {
@@ -58,10 +56,21 @@ export function createRefusals({
         answer(error, req, res, next)
         return
       }
+      if (freshLogin.isRemembered(req)) {
+        // Another login would end here again, and so on without an end.
+        answer(sessionNotKept(), req, res, next)
+        return
+      }
       // What was posted is lost by now, and its address may mean nothing to a GET.
       const isRepeatable = req.method === 'GET' || req.method === 'HEAD'
       const query = isRepeatable ? `?${new URLSearchParams({ returnTo: originalUrl(req) }).toString()}` : ''
       redirect(res, `${loginPath}${query}`, isRepeatable ? 302 : 303)
     },
   }
+}
+
+function sessionNotKept(): OAuthError {
+  return new OAuthError('session_not_kept', {
+    hint: 'The user signed in a moment ago, and the browser came back without the session cookie. Is it too large, or blocked? With express-session and "cookie.secure", does the app run behind a proxy without "trust proxy"?',
+  })
 }

@@ -28,11 +28,17 @@ export function queryParameters(req: IncomingMessage): URLSearchParams {
  */
 export function navigation(req: IncomingMessage): 'yes' | 'no' | 'unknown' {
   const { accept, 'sec-fetch-mode': mode, 'sec-purpose': secPurpose, purpose } = req.headers
-  if (String(secPurpose ?? purpose ?? '').includes('prefetch')) return 'no'
+  if (String(secPurpose ?? purpose ?? '').includes('prefetch') || isFramedElsewhere(req)) return 'no'
   if (mode !== undefined) return mode === 'navigate' ? 'yes' : 'no'
   if (req.headers['x-requested-with'] !== undefined) return 'no'
   if (accept === undefined || accept === '*/*') return 'unknown'
   return accept.includes('text/html') ? 'yes' : 'no'
+}
+
+/** A frame in somebody else's page: its cookies are not ours to rely on, and its user does not see where they are. */
+function isFramedElsewhere({ headers }: IncomingMessage): boolean {
+  const { 'sec-fetch-dest': dest, 'sec-fetch-site': site } = headers
+  return dest !== undefined && ['iframe', 'frame', 'embed', 'object'].includes(dest) && site !== 'same-origin'
 }
 
 /** Whether the request comes from a page of this site, as far as the browser tells. */
@@ -66,8 +72,10 @@ function parsedForm(body: unknown): URLSearchParams {
   if (typeof body === 'string' || Buffer.isBuffer(body)) return new URLSearchParams(body.toString())
   const fields = new URLSearchParams()
   for (const [name, value] of Object.entries(body ?? {})) {
-    // A repeated field stays repeated, so that whoever reads the form can refuse it.
-    for (const one of [value].flat()) fields.append(name, typeof one === 'string' ? one : '')
+    // A repeated field stays repeated, so that whoever reads the form can refuse it. One that is a list of one was
+    // written as `name[]`, which no server does.
+    const values: unknown[] = Array.isArray(value) ? [...(value as unknown[]), ''] : [value]
+    for (const one of values) fields.append(name, typeof one === 'string' ? one : '')
   }
   return fields
 }

@@ -62,14 +62,20 @@ export function sessionStorage(options: SessionStorageOptions): SessionStorage {
     async begin(req, _res, session, tokens) {
       const previous = read(req)
       const kept = dataToKeep(expressSession(req).session)
-      if (previous) await forgetTokens(req, previous)
+      // The tokens first: a store that fails now leaves everything as it was, and never half a session.
+      await keepTokens(req, session, tokens)
       await call((done) => expressSession(req).session.regenerate(done))
       // regenerate() has put a new object with a new id on the request.
       const fresh = expressSession(req)
       Object.assign(fresh.session, kept)
       fresh.session[name] = sessionSeal.seal(session, fresh.id)
-      await keepTokens(req, session, tokens)
-      await call((done) => fresh.session.save(done))
+      try {
+        await call((done) => fresh.session.save(done))
+      } catch (error) {
+        delete fresh.session[name] // express-session would try to save it once more, behind our back
+        throw error
+      }
+      if (previous) await forgetTokens(req, previous)
     },
 
     read,
