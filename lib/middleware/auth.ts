@@ -64,6 +64,10 @@ type GuardedRequest = IncomingMessage & { [sourceKey]?: AuthSource }
 const authProperty: PropertyDescriptor = {
   configurable: true,
   enumerable: false,
+  // Other packages put a user of their own here. That is theirs to do: guards go by the source, never by this.
+  set(this: GuardedRequest, value: unknown) {
+    Object.defineProperty(this, 'auth', { value, configurable: true, enumerable: true, writable: true })
+  },
   get(this: GuardedRequest) {
     try {
       return this[sourceKey]?.peek()

@@ -51,6 +51,7 @@ function guard(judge: (auth: Auth) => OAuthError | undefined): Middleware {
       (auth) => ({ refusal: judge(auth) }),
       (error: unknown) => ({ refusal: error ?? new OAuthError('login_required') }),
     )
-    void verdict.then(({ refusal }) => (refusal === undefined ? next() : source.refuse(refusal)))
+    // A mistake on the way to an answer must not leave the request open.
+    verdict.then(({ refusal }) => (refusal === undefined ? next() : source.refuse(refusal))).catch(next)
   }
 }

@@ -73,7 +73,8 @@ export function createLogout(options: LogoutOptions): Logout {
     emit({ type: 'logout', subject: session.subject })
     // The session here is gone by now; a slow server keeps the user waiting a little at most.
     if (tokens) await Promise.race([revoke(tokens), patience()])
-    const idToken = tokens?.id_token
+    // Into the address bar it may go, but never to a script.
+    const idToken = navigation(req) === 'no' ? undefined : tokens?.id_token
     try {
       const url = await endSessionUrl(client, {
         ...(idToken !== undefined && { idToken }),

@@ -117,10 +117,12 @@ export function oauthBearer(options: OAuthBearerOptions): Middleware {
 
   return (req, res, next) => {
     const refuse = (error: unknown) => refuseRequest(error, res, next)
-    authenticate(req).then((auth) => {
-      attachAuth(req, bearerSource(auth, refuse))
-      next()
-    }, refuse)
+    authenticate(req)
+      .then((auth) => {
+        attachAuth(req, bearerSource(auth, refuse))
+        next()
+      }, refuse)
+      .catch(next) // a mistake on the way to an answer must not leave the request open
   }
 
   async function authenticate(req: IncomingMessage): Promise<BearerAuth> {

@@ -150,7 +150,11 @@ export function checkedSecrets(secrets: readonly string[], check: OptionChecks):
   return secrets
 }
 
-export function checkedParameters(options: OAuthLoginOptions, check: OptionChecks): AuthorizationParameters {
+export function checkedParameters(
+  options: OAuthLoginOptions,
+  scope: readonly string[],
+  check: OptionChecks,
+): AuthorizationParameters {
   const { authorizationParameters = {}, queryParameters = [] } = options
   for (const name of Object.keys(authorizationParameters)) {
     if (reservedParameters.includes(name))
@@ -159,6 +163,15 @@ export function checkedParameters(options: OAuthLoginOptions, check: OptionCheck
         'is not yours to set',
         'remove it; "scope" and "resource" are options',
       )
+  }
+  for (const name of ['max_age', 'acr_values']) {
+    if (Object.hasOwn(authorizationParameters, name) && !scope.includes('openid')) {
+      check.refuse(
+        `authorizationParameters.${name}`,
+        'is set without "openid" in the scope',
+        'only an ID token tells whether it was met; ask for "openid"',
+      )
+    }
   }
   for (const name of queryParameters) {
     if (name !== 'scope' && reservedParameters.includes(name))

@@ -51,7 +51,7 @@ export function oauthLogin(options: OAuthLoginOptions): Middleware {
   const server = checkedServer(options, scope, check)
   const credentials = checkedCredentials(options, check)
   const secrets = checkedSecrets(options.secrets, check)
-  const parameters = checkedParameters(options, check)
+  const parameters = checkedParameters(options, scope, check)
   const resource = checkedResource(options.resource, check)
   const durations = checkedDurations(options, check)
   const name = checkedName(options.name ?? 'oauth', check)
@@ -81,7 +81,7 @@ export function oauthLogin(options: OAuthLoginOptions): Middleware {
   })
 
   // What one app sealed must not open at another that was given the same secret, such as the staging environment.
-  const place = [name, server.issuer ?? server.endpoints?.authorization, clientId].join(' ')
+  const place = JSON.stringify([name, server.issuer ?? server.endpoints?.authorization, clientId])
   const sealFor = <T>(purpose: string) => createSeal<T>(secrets, `${purpose} ${place}`)
   // Browsers refuse a cookie with this prefix from any other host, and over http.
   const cookieName = site.secure ? `__Host-${name}` : name
@@ -194,7 +194,9 @@ export function oauthLogin(options: OAuthLoginOptions): Middleware {
       return
     }
     forbidStoring(res) // also when the app's error handler answers: the URL may hold a code
-    route(req, res).catch((error: unknown) => refusals.answer(error, req, res, next))
+    route(req, res)
+      .catch((error: unknown) => refusals.answer(error, req, res, next))
+      .catch(next) // a mistake on the way to an answer must not leave the request open
   }
 
   function toldAsLogin(route: Route): Route {

@@ -46,7 +46,10 @@ export function sameOrigin(req: IncomingMessage, origin: string): 'yes' | 'no' |
   const site = req.headers['sec-fetch-site']
   // `none`: the user did it, by the address bar or a bookmark; no page can.
   if (site !== undefined) return site === 'same-origin' || site === 'none' ? 'yes' : 'no'
-  if (req.headers.origin !== undefined) return req.headers.origin === origin ? 'yes' : 'no'
+  // `null` is what a page says that keeps its address to itself, ours included.
+  if (req.headers.origin !== undefined && req.headers.origin !== 'null') {
+    return req.headers.origin === origin ? 'yes' : 'no'
+  }
   return 'unknown'
 }
 

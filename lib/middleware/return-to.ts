@@ -13,7 +13,7 @@ export function localPath(value: unknown, origin: string): string | undefined {
   if (!/^\/(?![/\\])[^\\\x00-\x20\x7f]*$/.test(value) || !URL.canParse(value, origin)) return undefined
   const url = new URL(value, origin)
   const location = `${url.pathname}${url.search}${url.hash}`
-  const isLocal =
-    url.origin === origin && !location.startsWith('//') && new URL(location, origin).href === url.href
-  return isLocal ? location : undefined
+  if (url.origin !== origin || !URL.canParse(location, origin)) return undefined
+  const emitted = new URL(location, origin)
+  return emitted.origin === origin && emitted.pathname === url.pathname ? location : undefined
 }

@@ -2,6 +2,7 @@
 
 import { createHash, randomBytes } from 'node:crypto'
 import { calculatePKCECodeChallenge, randomPKCECodeVerifier } from 'openid-client'
+import { OAuthError } from '../errors.js'
 import type { Client } from './client.js'
 import { requireEndpoint } from './server-metadata.js'
 
@@ -79,6 +80,12 @@ export async function authorizationRequest(
   const metadata = await client.metadata()
   const { scope, parameters, responseMode, resource } = request
   const { max_age, acr_values } = parameters
+  if ((max_age ?? acr_values) !== undefined && !scope.includes('openid')) {
+    throw new OAuthError('invalid_configuration', {
+      message:
+        '"max_age" and "acr_values" need "openid" in the scope: only an ID token tells whether they were met',
+    })
+  }
   const state = `${request.restarted ? 'r.' : ''}${random()}`
   const transaction: AuthorizationTransaction = {
     state,

@@ -3,7 +3,7 @@
  * (RFC 7516), made and opened synchronously because cookies are written at the last moment.
  */
 
-import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from 'node:crypto'
 
 export interface Seal<T> {
   /** `context` names the one place where the sealed value may be opened again. */
@@ -77,7 +77,9 @@ export function createSeal<T>(secrets: readonly string[], purpose: string): Seal
 }
 
 function derived(secret: string, purpose: string, length: number): Buffer {
-  return Buffer.from(hkdfSync('sha256', secret, '', `express-oauth-kit ${purpose}`, length))
+  // A digest, because the parameter may have no more than 1 024 bytes.
+  const info = createHash('sha256').update(`express-oauth-kit ${purpose}`).digest()
+  return Buffer.from(hkdfSync('sha256', secret, '', info, length))
 }
 
 function encoded(text: string): string {

@@ -75,7 +75,8 @@ export function sessionStorage(options: SessionStorageOptions): SessionStorage {
         delete fresh.session[name] // express-session would try to save it once more, behind our back
         throw error
       }
-      if (previous) await forgetTokens(req, previous)
+      // The new session stands by now; old tokens that cannot be deleted end with their time.
+      if (previous) await forgetTokens(req, previous).catch(() => undefined)
     },
 
     read,

@@ -4,7 +4,7 @@ import { getAuth } from '../../lib/index.js'
 import { storages } from '../support/app.js'
 import { idTokenClaims } from '../support/faulty-server/id-token.js'
 import type { Steps } from '../support/faulty-server/provider.js'
-import { startStage } from '../threats/support/stage.js'
+import { startStage } from '../support/stage.js'
 
 /** A page that refreshes, then calls userinfo with what it got. */
 async function refreshed(storage: (typeof storages)[number], fault: Partial<Steps>) {

@@ -154,7 +154,7 @@ describe.each(storages)('with storage "%s"', (storage) => {
   })
 
   test('logout works behind the default policy of helmet', async () => {
-    const { url, issuer, browser } = await world({ storage, before: [helmet() as never] })
+    const { url, issuer, browser } = await world({ storage, before: [helmet()] })
     await signIn(browser, `${url}/private`, 'alice')
     await browser.visit(`${url}/sign-out`)
     const page = await browser.submit()

@@ -4,7 +4,7 @@ import { OAuthError } from '../../lib/index.js'
 import { openBrowser } from '../support/browser.js'
 import { metadata } from '../support/faulty-server/discovery.js'
 import type { Provider } from '../support/faulty-server/provider.js'
-import { startStage, type StageOptions } from '../threats/support/stage.js'
+import { startStage, type StageOptions } from '../support/stage.js'
 
 /** Signs in and gives the first page. */
 async function login(stage: StageOptions) {

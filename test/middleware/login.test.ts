@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { startLogin, type OAuthLoginOptions, type StartLoginOptions } from '../../lib/index.js'
 import { openBrowser } from '../support/browser.js'
-import { bare, location, typed } from '../threats/support/requests.js'
-import { startStage } from '../threats/support/stage.js'
+import { bare, location, typed } from '../support/requests.js'
+import { startStage } from '../support/stage.js'
 
 /** The parameters that a login path sends to the authorization server. */
 async function sent(path: string, options: Partial<OAuthLoginOptions> = {}, start?: StartLoginOptions) {

@@ -2,8 +2,8 @@ import { describe, expect, test } from 'vitest'
 import { getAuth } from '../../lib/index.js'
 import { storages } from '../support/app.js'
 import { metadata } from '../support/faulty-server/discovery.js'
-import { bare, cookieHeader, location, ownForm, typed } from '../threats/support/requests.js'
-import { startStage, type StageOptions } from '../threats/support/stage.js'
+import { bare, cookieHeader, location, ownForm, typed } from '../support/requests.js'
+import { startStage, type StageOptions } from '../support/stage.js'
 
 const withToken: StageOptions['routes'] = ({ get }) =>
   get('/csrf', (req, res) => res.end(String(getAuth(req).csrfToken)))

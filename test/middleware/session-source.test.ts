@@ -5,7 +5,7 @@ import { getAuth, isOAuthError } from '../../lib/index.js'
 import { storages } from '../support/app.js'
 import { leaks } from '../support/canaries.js'
 import { openBrowser } from '../support/browser.js'
-import { startStage } from '../threats/support/stage.js'
+import { startStage } from '../support/stage.js'
 
 type WithAuth = IncomingMessage & { auth?: unknown }
 

@@ -1,5 +1,5 @@
 /** Around every test file: whatever it does, nothing that is printed shows a secret. */
-import { afterAll, beforeAll, expect } from 'vitest'
+import { afterAll, beforeAll } from 'vitest'
 import { showsCanary } from './canaries.js'
 import { captureOutput, type CapturedOutput } from './output.js'
 
@@ -11,5 +11,5 @@ beforeAll(() => {
 
 afterAll(() => {
   output.restore()
-  expect(showsCanary(output.text()), 'a secret was printed').toBe(false)
+  if (showsCanary(output.text())) throw new Error('a secret was printed')
 })

@@ -49,7 +49,7 @@ function captureConsole(
   const method = console[name]
   console[name] = (...values: unknown[]) => {
     printed.push(values.map((value) => everythingIn(value)).join(' '))
-    if (passOn) method(...values)
+    if (passOn) Reflect.apply(method, console, values)
   }
   return () => {
     console[name] = method

@@ -9,9 +9,9 @@ import type { Fault, FaultName, FaultyServer } from '../support/faulty-server.js
 import { authorizationResponse } from '../support/faulty-server/authorization.js'
 import { withClaims } from '../support/faulty-server/faults/modules-basic.js'
 import { now, type Authorization } from '../support/faulty-server/provider.js'
-import { bare, cookieHeader, location, sentParameter, setsSession, typed } from './support/requests.js'
-import type { Handler } from './support/serve.js'
-import { registration, startStage, type Stage } from './support/stage.js'
+import { bare, cookieHeader, location, sentParameter, setsSession, typed } from '../support/requests.js'
+import type { Handler } from '../support/serve.js'
+import { registration, startStage, type Stage } from '../support/stage.js'
 
 describe('T1 login CSRF', () => {
   it.each(storages)('an answer for another browser begins no session with storage %s', async (storage) => {

@@ -1,38 +1,22 @@
 /** The same threats in a real browser, which reads addresses and pages in its own way. */
-import { existsSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { chromium, type Browser } from 'playwright-core'
+import type { Browser } from 'playwright-core'
 import { startApp, type App } from '../support/app.js'
+import { hasChromium, launchChromium, needChromium } from '../support/chromium.js'
 import { startFaultyServer, type FaultyServer } from '../support/faulty-server.js'
 import { leaves, nastiest } from './support/open-redirects.js'
-import { serve } from './support/serve.js'
-import { registration } from './support/stage.js'
+import { serve } from '../support/serve.js'
+import { registration } from '../support/stage.js'
 
-const executablePath = process.env['CHROMIUM'] ?? '/usr/bin/chromium'
-const isMissing = !existsSync(executablePath)
-const args = [
-  '--headless',
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-]
+needChromium()
 
-it.runIf(isMissing)('Chromium is there', () => {
-  console.warn(`NOT RUN: the tests in Chromium, because there is none at ${executablePath}; set CHROMIUM`)
-  expect(process.env['CI'], 'Chromium is missing').not.toBe('true')
-})
-
-describe.skipIf(isMissing)('in Chromium', () => {
+describe.skipIf(!hasChromium)('in Chromium', () => {
   let browser: Browser
   let server: FaultyServer
   let app: App
 
   beforeAll(async () => {
-    browser = await chromium.launch({ executablePath, args })
+    browser = await launchChromium()
     server = await startFaultyServer()
     app = await startApp({ options: registration(server) })
     server.register(app.callbackUrl, app.url)

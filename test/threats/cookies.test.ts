@@ -8,11 +8,11 @@ import { withClaims } from '../support/faulty-server/faults/modules-basic.js'
 import { tokenResponse } from '../support/faulty-server/token.js'
 import { oauthLogin, requireLogin } from '../../lib/index.js'
 import { createSeal } from '../../lib/session/seal.js'
-import { countingStore, sessionOver, type OpenStore } from './support/express-session.js'
-import { bare, cookieHeader, cookiesOf, location, setsSession, typed } from './support/requests.js'
-import { chain, serve, type Handler } from './support/serve.js'
-import { travel } from './support/time.js'
-import { registration, startStage, type Stage } from './support/stage.js'
+import { countingStore, sessionOver, type OpenStore } from '../support/express-session.js'
+import { bare, cookieHeader, cookiesOf, location, setsSession, typed } from '../support/requests.js'
+import { chain, serve, type Handler } from '../support/serve.js'
+import { travel } from '../support/time.js'
+import { registration, startStage, type Stage } from '../support/stage.js'
 
 const secrets = ['Zp3vKq8sXw1yB5nM7tRc2dFg4hJk6lQa']
 
@@ -88,7 +88,7 @@ describe('T13 a sealed value in the place of another', () => {
         return enters(stored.app.url, kept.cookie)
       },
     }
-    return { values, accepts, place: `oauth ${cookie.server.issuer} ${cookie.server.clientId}` }
+    return { values, accepts, place: JSON.stringify(['oauth', cookie.server.issuer, cookie.server.clientId]) }
   }
 
   /** What the store got from one more login. */

@@ -7,11 +7,11 @@ import { openBrowser } from '../support/browser.js'
 import { everythingIn, leaks } from '../support/canaries.js'
 import { startFaultyServer } from '../support/faulty-server.js'
 import { metadata } from '../support/faulty-server/discovery.js'
-import { countingStore, sessionOver } from './support/express-session.js'
-import { absoluteForm, bare, cookieHeader, location, sentParameter, typed } from './support/requests.js'
-import { serve } from './support/serve.js'
-import { travel } from './support/time.js'
-import { registration, startStage } from './support/stage.js'
+import { countingStore, sessionOver } from '../support/express-session.js'
+import { absoluteForm, bare, cookieHeader, location, sentParameter, typed } from '../support/requests.js'
+import { serve } from '../support/serve.js'
+import { travel } from '../support/time.js'
+import { registration, startStage } from '../support/stage.js'
 
 describe('T4 parallel tabs', () => {
   it.each(storages)('finish in reverse order with storage %s', async (storage) => {

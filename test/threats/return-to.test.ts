@@ -4,10 +4,10 @@ import { oauthLogin, requireLogin } from '../../lib/index.js'
 import { startApp, type App } from '../support/app.js'
 import { openBrowser, type Browser, type Page } from '../support/browser.js'
 import { startFaultyServer, type FaultyServer } from '../support/faulty-server.js'
-import { absoluteForm, bare, cookieHeader, location, ownForm, typed } from './support/requests.js'
+import { absoluteForm, bare, cookieHeader, location, ownForm, typed } from '../support/requests.js'
 import { leaves, nastiest, openRedirects } from './support/open-redirects.js'
-import { chain, serve } from './support/serve.js'
-import { registration } from './support/stage.js'
+import { chain, serve } from '../support/serve.js'
+import { registration } from '../support/stage.js'
 
 let server: FaultyServer
 let app: App

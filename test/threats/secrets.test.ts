@@ -1,5 +1,5 @@
 /** Threats to secrets: seals that open too easily, keys that are weak, and values that show up where they must not. */
-import { createDecipheriv, createCipheriv, hkdfSync, randomBytes } from 'node:crypto'
+import { createDecipheriv, createHash, createCipheriv, hkdfSync, randomBytes } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
@@ -15,9 +15,9 @@ import { canary, everythingIn, leaks, type Secret } from '../support/canaries.js
 import { startFaultyServer, type Fault, type FaultName } from '../support/faulty-server.js'
 import { withClaims } from '../support/faulty-server/faults/modules-basic.js'
 import { captureOutput } from '../support/output.js'
-import { countingStore, sessionOver } from './support/express-session.js'
-import { serve } from './support/serve.js'
-import { registration } from './support/stage.js'
+import { countingStore, sessionOver } from '../support/express-session.js'
+import { serve } from '../support/serve.js'
+import { registration } from '../support/stage.js'
 
 const secret = 'Zp3vKq8sXw1yB5nM7tRc2dFg4hJk6lQa'
 const another = 'mN8bV7cX6zL5kJ4hG3fD2sA1qWeRtYuI'
@@ -448,7 +448,15 @@ function joined({ header, iv, text, tag }: Parts): string {
 }
 
 function keyFor(purpose: string, length = 32): Buffer {
-  return Buffer.from(hkdfSync('sha256', secret, '', `express-oauth-kit ${purpose}`, length))
+  return Buffer.from(
+    hkdfSync(
+      'sha256',
+      secret,
+      '',
+      createHash('sha256').update(`express-oauth-kit ${purpose}`).digest(),
+      length,
+    ),
+  )
 }
 
 function thrownBy(run: () => unknown): string {

@@ -6,11 +6,11 @@ import { storages } from '../support/app.js'
 import { openBrowser, type Browser } from '../support/browser.js'
 import { startFaultyServer, type Fault } from '../support/faulty-server.js'
 import { withClaims } from '../support/faulty-server/faults/modules-basic.js'
-import { countingStore, sessionOver, type Breaks } from './support/express-session.js'
-import { bare, cookieHeader, setsSession, typed } from './support/requests.js'
-import { chain, serve, type Handler } from './support/serve.js'
-import { registration, startStage } from './support/stage.js'
-import { travel } from './support/time.js'
+import { countingStore, sessionOver, type Breaks } from '../support/express-session.js'
+import { bare, cookieHeader, setsSession, typed } from '../support/requests.js'
+import { chain, serve, type Handler } from '../support/serve.js'
+import { registration, startStage } from '../support/stage.js'
+import { travel } from '../support/time.js'
 
 describe('T25 whoever is not known to be somebody', () => {
   const planted: Readonly<Record<string, unknown>> = {
@@ -156,8 +156,9 @@ describe('T26 a second login', () => {
 })
 
 describe('T33 a session cookie after the logout', () => {
-  it('is worth nothing with storage session, also while the store is slow', async () => {
-    const { app, signedIn } = await startStage({ storage: 'session' })
+  /** With storage `cookie` it is the process that remembers. */
+  it.each(storages)('is worth nothing with storage %s', async (storage) => {
+    const { app, signedIn } = await startStage({ storage })
     const browser = await signedIn()
     const cookie = await cookieHeader(browser, app.url)
     expect(await isIn(app.url, cookie)).toBe(true)

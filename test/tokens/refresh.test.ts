@@ -4,9 +4,9 @@ import { storages, type AppOptions } from '../support/app.js'
 import { json, type Answer } from '../support/faulty-server/answer.js'
 import type { Steps } from '../support/faulty-server/provider.js'
 import { grants, tokenResponse } from '../support/faulty-server/token.js'
-import { bare, cookieHeader, ownForm, typed } from '../threats/support/requests.js'
-import { startStage } from '../threats/support/stage.js'
-import { travel } from '../threats/support/time.js'
+import { bare, cookieHeader, ownForm, typed } from '../support/requests.js'
+import { startStage } from '../support/stage.js'
+import { travel } from '../support/time.js'
 
 /** Seconds. */
 const life = 3_600
@@ -217,7 +217,7 @@ describe.each(storages)('with storage "%s"', (storage) => {
 
   test('logout revokes the refresh token first, then the access token, and tells which is which', async () => {
     const { cookie, server, app } = await lifecycle({ storage })
-    const [accessToken] = server.secrets.filter(({ role }) => role === 'access token')
+    const accessToken = server.secrets.find(({ role }) => role === 'access token')
     await bare(`${app.url}/logout`, { ...ownForm, cookie: await cookie() }, { method: 'POST' })
     const revoked = server.requests
       .filter(({ endpoint }) => endpoint === 'revocation')

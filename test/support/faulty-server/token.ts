@@ -82,14 +82,15 @@ function authorizationOfCode(op: Provider, { body }: RecordedRequest): Authoriza
 
 /** RFC 9700 §4.14.2: whoever presents a spent token may have stolen it, so the whole family dies. */
 function refreshComplaints(op: Provider, { body }: RecordedRequest): string[] {
-  const token = op.refreshTokens.get(body.get('refresh_token') ?? '')
-  if (!token) return ['unknown refresh_token']
-  if (token.isSpent) token.authorization.isRevoked = true
+  const refreshToken = op.refreshTokens.get(body.get('refresh_token') ?? '')
+  if (!refreshToken) return ['unknown refresh_token']
+  const { authorization, isSpent } = refreshToken
+  if (isSpent) authorization.isRevoked = true
   const broken: Record<string, boolean> = {
-    'refresh_token used again': token.isSpent,
-    'refresh_token was revoked': token.authorization.isRevoked && !token.isSpent,
+    'refresh_token used again': isSpent,
+    'refresh_token was revoked': authorization.isRevoked && !isSpent,
   }
-  token.isSpent = true
+  refreshToken.isSpent = true
   return Object.keys(broken).filter((rule) => broken[rule])
 }
 

@@ -1,7 +1,7 @@
 /** Requests as no browser would send them, and what their answers say. */
 import { request as httpRequest } from 'node:http'
-import type { Browser, Page } from '../../support/browser.js'
-import { responseTo } from '../../support/browser/exchange.js'
+import type { Browser, Page } from './browser.js'
+import { responseTo } from './browser/exchange.js'
 
 /** Headers of a page visit by address. */
 export const typed = { accept: 'text/html', 'sec-fetch-mode': 'navigate', 'sec-fetch-site': 'none' } as const

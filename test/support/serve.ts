@@ -1,7 +1,7 @@
 /** A server made of middlewares alone, for what the shared application does not have. */
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
 import { onTestFinished } from 'vitest'
-import { listening, stopped } from '../../support/listening.js'
+import { listening, stopped } from './listening.js'
 
 export type Handler = (
   request: IncomingMessage,

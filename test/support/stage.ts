@@ -1,12 +1,8 @@
 /** One authorization server, one application and its browsers, for the length of a test. */
 import { onTestFinished } from 'vitest'
-import { startApp, type App, type AppOptions, type LoginOptions } from '../../support/app.js'
-import { openBrowser, type Browser } from '../../support/browser.js'
-import {
-  startFaultyServer,
-  type FaultyServer,
-  type FaultyServerOptions,
-} from '../../support/faulty-server.js'
+import { startApp, type App, type AppOptions, type LoginOptions } from './app.js'
+import { openBrowser, type Browser } from './browser.js'
+import { startFaultyServer, type FaultyServer, type FaultyServerOptions } from './faulty-server.js'
 import { location } from './requests.js'
 
 export interface StageOptions extends Omit<AppOptions, 'options'> {
