@@ -2,6 +2,7 @@
 
 import { createHash, randomBytes } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { expiringMap } from '../expiring-map.js'
 import type { Claims } from '../jose/jwt.js'
 import type { TokenSet } from '../oauth/token-set.js'
 
@@ -71,23 +72,19 @@ export function createSessions({ storage, idleLifetime, absoluteLifetime, now }:
    * Sessions that ended, by id, until they would have ended anyway. Without a store this is all that keeps a request
    * which began before the logout from bringing the session back; it is forgotten when the process ends.
    */
-  const ended = new Map<string, number>()
+  const ended = expiringMap<true>({ most: mostRemembered, now })
 
   return {
     ready: storage.ready,
     save: storage.save,
     canKeep: storage.canKeep,
-    tokens: async (req, session) => (ended.has(session.id) ? undefined : storage.tokens(req, session)),
+    tokens: async (req, session) => (ended.get(session.id) ? undefined : storage.tokens(req, session)),
     send(req, res, session, tokens) {
-      if (!ended.has(session.id)) storage.send(req, res, session, tokens)
+      if (!ended.get(session.id)) storage.send(req, res, session, tokens)
     },
     async end(req, res, session) {
       await storage.end(req, res, session)
-      for (const [id, until] of ended) {
-        if (until > now() && ended.size < mostRemembered) break
-        ended.delete(id)
-      }
-      ended.set(session.id, session.endsAt)
+      ended.set(session.id, true, session.endsAt)
     },
 
     async begin(req, res, { issuer, subject, claims, scope, tokens: granted }) {
@@ -107,7 +104,7 @@ export function createSessions({ storage, idleLifetime, absoluteLifetime, now }:
 
     read(req, res) {
       const session = storage.read(req)
-      if (!session || !isAlive(session) || ended.has(session.id)) return undefined
+      if (!session || !isAlive(session) || ended.get(session.id)) return undefined
       if (now() - session.seenAt >= noteAfter && !res.headersSent)
         storage.touch(req, res, { ...session, seenAt: now() })
       return session

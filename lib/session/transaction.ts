@@ -5,6 +5,7 @@
 
 import { createHash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { expiringMap } from '../expiring-map.js'
 import type { AuthorizationTransaction } from '../oauth/authorization-request.js'
 import { clearCookie, cookieNames, readCookie, writeCookie } from './cookies.js'
 import type { Seal } from './seal.js'
@@ -52,7 +53,7 @@ export function createTransactions(options: TransactionOptions): Transactions {
     ? ({ secure: true, sameSite: 'none' } as const)
     : ({ secure: options.secure, sameSite: 'lax' } as const)
   /** What was handed out, by cookie name, until it would have expired: a cookie can be sent twice before it is cleared. */
-  const taken = new Map<string, number>()
+  const taken = expiringMap<true>({ most: mostRemembered, now })
 
   const cookieName = (state: string) =>
     `${name}.login.${createHash('sha256').update(state).digest('base64url').slice(0, 16)}`
@@ -93,8 +94,8 @@ export function createTransactions(options: TransactionOptions): Transactions {
       const transaction = open(req, cookie)
       if (!transaction || !isSameSecret(transaction.state, state)) return undefined
       clearCookie(res, cookie, attributes)
-      if (isStale(transaction) || taken.has(cookie)) return undefined
-      remember(cookie, transaction.startedAt + lifetime)
+      if (isStale(transaction) || taken.get(cookie)) return undefined
+      taken.set(cookie, true, transaction.startedAt + lifetime)
       return transaction
     },
 
@@ -104,13 +105,5 @@ export function createTransactions(options: TransactionOptions): Transactions {
         return transaction && !isStale(transaction) ? [transaction] : []
       })
     },
-  }
-
-  function remember(cookie: string, expiresAt: number): void {
-    for (const [old, until] of taken) {
-      if (until > now() && taken.size < mostRemembered) break
-      taken.delete(old)
-    }
-    taken.set(cookie, expiresAt)
   }
 }

@@ -5,6 +5,7 @@
 
 import { createHash } from 'node:crypto'
 import { isOAuthError, type OAuthError } from '../errors.js'
+import { expiringMap } from '../expiring-map.js'
 import type { Emit } from '../events.js'
 import type { TokenSet } from '../oauth/token-set.js'
 
@@ -37,21 +38,22 @@ const outcomeLifetime = 30
 /** Seconds that a server in trouble is left alone. */
 const pause = 5
 const mostRemembered = 10_000
+/** Refreshes of one session in the time that an outcome is remembered. */
+const mostOutcomes = 100
 
 export function createRefresher({ emit, now }: RefresherOptions): Refresher {
   /** By a digest of the refresh token that was used. */
   const inFlight = new Map<string, Promise<TokenSet>>()
-  const outcomes = new Map<string, { tokens: TokenSet; until: number }>()
-  const failures = new Map<string, { error: unknown; until: number }>()
+  const outcomes = expiringMap<TokenSet>({ most: mostRemembered, now })
+  const failures = expiringMap<{ error: unknown }>({ most: mostRemembered, now })
 
   function latest(tokens: TokenSet): TokenSet {
     let newest = tokens
-    // An outcome may have been refreshed in turn. Each is another token, so this ends.
-    for (let steps = 0; steps < outcomes.size; steps++) {
-      const outcome =
-        newest.refresh_token === undefined ? undefined : outcomes.get(digest(newest.refresh_token))
-      if (!outcome || outcome.until <= now() || outcome.tokens.refresh_token === newest.refresh_token) break
-      newest = outcome.tokens
+    // An outcome may have been refreshed in turn, a few times at most while it is remembered.
+    for (let steps = 0; steps < mostOutcomes; steps++) {
+      const next = newest.refresh_token === undefined ? undefined : outcomes.get(digest(newest.refresh_token))
+      if (!next || next.refresh_token === newest.refresh_token) break
+      newest = next
     }
     return newest
   }
@@ -59,18 +61,18 @@ export function createRefresher({ emit, now }: RefresherOptions): Refresher {
   function refresh(tokens: RefreshableTokens, steps: RefreshSteps): Promise<TokenSet> {
     const key = digest(tokens.refresh_token)
     const failure = failures.get(key)
-    if (failure && now() < failure.until) return Promise.reject(failure.error)
+    if (failure) return Promise.reject(failure.error)
     const known = inFlight.get(key)
     if (known) return known
     const flight = once(tokens, steps)
       .then((renewed) => {
-        remember(outcomes, key, { tokens: renewed, until: now() + outcomeLifetime })
+        outcomes.set(key, renewed, now() + outcomeLifetime)
         emit({ type: 'refreshed' })
         return renewed
       })
       .catch((error: unknown) => {
         if (isOAuthError(error)) emit({ type: 'refresh_failed', code: error.code, error })
-        if (isTemporary(error)) remember(failures, key, { error, until: now() + pauseAfter(error) })
+        if (isTemporary(error)) failures.set(key, { error }, now() + pauseAfter(error))
         throw error
       })
       .finally(() => inFlight.delete(key))
@@ -92,14 +94,6 @@ export function createRefresher({ emit, now }: RefresherOptions): Refresher {
         if (attempt > 1 || !isAmbiguous(error)) throw error
       }
     }
-  }
-
-  function remember<T extends { until: number }>(map: Map<string, T>, key: string, value: T): void {
-    for (const [old, { until }] of map) {
-      if (until > now() && map.size < mostRemembered) break
-      map.delete(old)
-    }
-    map.set(key, value)
   }
 
   return { latest, refresh }
