@@ -1,6 +1,7 @@
 /** What happens inside the package, told to `onEvent` and to a diagnostics channel. No event carries a secret. */
 
 import { channel } from 'node:diagnostics_channel'
+import { expiringMap } from './expiring-map.js'
 import type { OAuthError, OAuthErrorCode } from './errors.js'
 
 export type OAuthEvent =
@@ -28,8 +29,26 @@ export type Emit = (event: OAuthEvent) => void
 
 const events = channel('express-oauth-kit')
 
-/** Events go to the channel `express-oauth-kit` and to `onEvent`, whose own errors become a process warning. */
+/** Seconds until the same unheard failure is told again. */
+const silence = 60
+
+/**
+ * Events go to the channel `express-oauth-kit` and to `onEvent`, whose own errors become a process warning. Without
+ * `onEvent`, requests that failed through no fault of the client become one too: somebody has to hear of them.
+ */
 export function emitter(onEvent?: (event: OAuthEvent) => void): Emit {
+  const warned = expiringMap<true>({ most: 100, now: () => Date.now() / 1000 })
+
+  function warnOfFailure(event: OAuthEvent): void {
+    if (event.type !== 'request_failed' || warned.get(event.code)) return
+    warned.set(event.code, true, Date.now() / 1000 + silence)
+    const { code, message, hint } = event.error
+    const advice = hint === undefined || message.includes(hint) ? '' : ` ${hint}`
+    process.emitWarning(
+      `${code}: ${message.replace(/\.$/, '')}.${advice} (Set "onEvent" to hear of failures yourself.)`,
+    )
+  }
+
   return (event) => {
     events.publish(event)
     const warn = (error: unknown) => {
@@ -37,7 +56,11 @@ export function emitter(onEvent?: (event: OAuthEvent) => void): Emit {
       process.emitWarning(`onEvent threw on "${event.type}": ${what}`)
     }
     try {
-      const told: unknown = onEvent?.(event)
+      if (!onEvent) {
+        warnOfFailure(event)
+        return
+      }
+      const told: unknown = onEvent(event)
       if (told instanceof Promise) told.catch(warn)
     } catch (error) {
       warn(error)

@@ -82,18 +82,27 @@ function withoutQuery(url: string): string {
 
 /** Reads an answer as a JSON object; throws `invalid_server_response` for anything else, `server_unavailable` for 5xx and 429. */
 export async function jsonObject(response: Response, what: string): Promise<Record<string, unknown>> {
+  const { status } = response
+  if (status !== 200) {
+    // A server in trouble is not a server that lies: 5xx and 429 count as being away.
+    const isAway = status >= 500 || status === 429
+    throw new OAuthError(isAway ? 'server_unavailable' : 'invalid_server_response', {
+      message: `${what}: the answer has status ${status}`,
+      reason: `status_${status}`,
+      hint: 'Check the address: "issuer", or the endpoint that was configured.',
+    })
+  }
   try {
-    if (response.status !== 200) throw new Error(`status ${response.status}`)
     const text = new TextDecoder('utf-8', { fatal: true }).decode(await response.arrayBuffer())
     const value: unknown = JSON.parse(text)
     if (value === null || typeof value !== 'object' || Array.isArray(value))
       throw new Error('not a JSON object')
     return value as Record<string, unknown>
   } catch (cause) {
-    // A server in trouble is not a server that lies: 5xx counts as being away.
-    const isAway = response.status >= 500 || response.status === 429
-    const code = isAway ? 'server_unavailable' : 'invalid_server_response'
-    throw new OAuthError(code, { message: `${what} is not a JSON object with status 200`, cause })
+    throw new OAuthError('invalid_server_response', {
+      message: `${what}: the answer is not a JSON object`,
+      cause,
+    })
   }
 }
 

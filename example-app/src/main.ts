@@ -73,7 +73,7 @@ function greeting({ baseUrl, apiUrl, issuer, servesIssuer, servesApi, storage }:
   const elsewhere = '   (not started here)'
   const users = `
   Sign in as  alice   password alice   may do everything
-          or  bob     password bob     has no admin rights and cannot delete projects
+          or  bob     password bob     has no admin rights
 `
   return `
   Projects, the demo of express-oauth-kit

@@ -83,7 +83,7 @@ export function remoteKeySet({ uri, http, emit, now }: RemoteKeySetOptions): Key
         return []
       } catch (cause) {
         throw new OAuthError('key_set_unavailable', {
-          message: `the keys of the authorization server cannot be had${url && ` from ${url}`}`,
+          message: `the keys of the authorization server cannot be had: ${cause instanceof Error ? cause.message : 'no answer'}`,
           cause,
         })
       }

@@ -100,7 +100,11 @@ export function authSource(req: IncomingMessage): AuthSource {
 export function getAuth(req: IncomingMessage): Auth {
   const auth = authSource(req).peek()
   if (auth) return auth
-  throw new OAuthError('login_required', { hint: 'Put requireLogin() before this handler.' })
+  throw new OAuthError('login_required', {
+    message:
+      'nobody is signed in; put requireLogin() before this handler, or read req.auth where that may be',
+    hint: 'Put requireLogin() before this handler, or read req.auth where that may be.',
+  })
 }
 
 /**

@@ -33,7 +33,7 @@ export function sendErrorPage(
   const developer = [
     error.message === error.publicMessage ? '' : error.message,
     said && `The server said: ${said}`,
-    error.hint ?? '',
+    error.hint === undefined || error.message.includes(error.hint) ? '' : error.hint,
     error.reason === undefined ? '' : `Reason: ${error.reason}`,
   ].filter(Boolean)
   sendPage(res, error.status, titleOf(error), [

@@ -45,7 +45,7 @@ const tokenHints = {
   invalid_request:
     'The token request was refused as malformed: a parameter repeated, missing or not supported, or more than one way of authenticating the client. Check "tokenEndpointAuthMethod" and "resource".',
   invalid_client:
-    'The server does not know this client or refuses its credentials. Check "clientId" and "clientSecret" (of this environment?) and "tokenEndpointAuthMethod"; a secret with reserved characters may need "client_secret_post".',
+    'The server does not know this client or refuses its credentials. Check "clientId" and "clientSecret" (of this environment?) and "tokenEndpointAuthMethod"; a secret with reserved characters may need "client_secret_post". Without "clientSecret" (an environment variable that is not set?) the app signs in as a public client.',
   invalid_grant:
     'The authorization code or refresh token is expired, used before, revoked, or was issued for another client or redirect URI.',
   unauthorized_client:

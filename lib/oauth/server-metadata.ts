@@ -140,7 +140,7 @@ function checkMetadata(
   }
   if (metadata['issuer'] !== issuer) {
     refuse(
-      'its "issuer" is not the configured one',
+      `its "issuer" is ${shown(metadata['issuer'])}, configured is "${issuer}"`,
       'Set the option "issuer" to exactly what the metadata says, trailing slash included, if that is the server you mean.',
     )
   }
@@ -174,4 +174,9 @@ function checkMetadata(
     refuse('"token_endpoint_auth_methods_supported" is not a list of texts')
   }
   return metadata as unknown as ServerMetadata
+}
+
+/** A value of the document for a message, of bounded length. */
+function shown(value: unknown): string {
+  return typeof value === 'string' ? JSON.stringify(value.slice(0, 200)) : typeof value
 }

@@ -155,7 +155,12 @@ function expressSessionAccess(): (req: IncomingMessage) => {
       wasSeen = true
       return { session, id: sessionID, store: sessionStore }
     }
-    if (wasSeen) throw new OAuthError('store_unavailable', { reason: 'no_session' })
+    if (wasSeen) {
+      throw new OAuthError('store_unavailable', {
+        reason: 'no_session',
+        hint: 'express-session put no session on this request. Is its store down? Is it mounted before oauthLogin?',
+      })
+    }
     throw new OAuthError('invalid_configuration', {
       message:
         'oauthLogin: storage "session" needs express-session; mount app.use(session({ … })) before oauthLogin',

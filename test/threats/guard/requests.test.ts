@@ -6,7 +6,7 @@ import { assert, property, string } from 'fast-check'
 import { describe, expect, test, vi } from 'vitest'
 import { bearerToken } from '../../../lib/middleware/bearer-credentials.js'
 import { isOAuthError, requireScope } from '../../../lib/index.js'
-import { unhandledRejections } from '../../oauth/unhandled-rejections.js'
+import { unhandledRejections } from '../../support/unhandled-rejections.js'
 import { guardedApi, type Api } from './api.js'
 import type { Members } from './issuer.js'
 
