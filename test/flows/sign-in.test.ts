@@ -19,6 +19,8 @@ afterEach(async () => {
 interface WorldOptions extends Partial<Omit<AppOptions, 'options' | 'routes'>> {
   options?: Options
   optionsAt?: (issuer: string) => Options
+  /** Seconds. */
+  accessTokenLifetime?: number
 }
 
 /** Undefined takes a standing option away. */
@@ -26,7 +28,7 @@ type Options = { readonly [Name in keyof LoginOptions]?: LoginOptions[Name] | un
 
 /** An API, an authorization server and an app, all real, each on a port of its own. */
 async function world(
-  { options, optionsAt, ...app }: WorldOptions,
+  { options, optionsAt, accessTokenLifetime = 300, ...app }: WorldOptions,
   client: Partial<ClientMetadata> = { client_secret: clientSecret },
 ) {
   const apiServer = createServer()
@@ -71,6 +73,7 @@ async function world(
     createAuthorizationServer({
       issuer,
       apiUrl,
+      accessTokenLifetime,
       clients: [
         {
           client_id: 'app',
@@ -140,6 +143,17 @@ describe.each(storages)('with storage "%s"', (storage) => {
     await browser.visit(`${url}/write`)
     const after = await browser.submit()
     expect([before.status, after.url, after.status]).toEqual([200, `${url}/private`, 200])
+  })
+
+  test('twenty requests at once with an expired access token refresh it once, and nobody is signed out', async () => {
+    const { url, browser, events } = await world({ storage, accessTokenLifetime: 1 })
+    await signIn(browser, `${url}/projects`, 'alice')
+    for (let round = 1; round <= 2; round++) {
+      await new Promise((resolve) => setTimeout(resolve, 1_100))
+      const answers = await Promise.all(Array.from({ length: 20 }, () => browser.fetch('/projects')))
+      expect(answers.map(({ status }) => status)).toEqual(Array.from({ length: 20 }, () => 200))
+      expect(events.filter(({ type }) => type === 'refreshed')).toHaveLength(round)
+    }
   })
 
   test('a user who says no gets a page that says so', async () => {
