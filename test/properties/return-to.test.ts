@@ -48,7 +48,7 @@ const address = fc.oneof(
   fc.webPath(),
 )
 
-describe('a returnTo', () => {
+describe('T16 a returnTo, however malformed,', () => {
   it('is a path of this site, or nothing', () => {
     fc.assert(
       fc.property(address, fc.constantFrom(...origins), (value, origin) => {
