@@ -174,7 +174,7 @@ export function oauthLogin(options: OAuthLoginOptions): Middleware {
   const accessToken = sessionAccessToken({
     sessions,
     refresher,
-    grant: (tokens, { subject }) => refreshTokenGrant(client, tokens, subject),
+    grant: (tokens, { subject }) => refreshTokenGrant(client, tokens, subject, resource),
     discard: (tokens) => void revoke(tokens),
     now,
   })

@@ -10,17 +10,20 @@ import { tokenSet, type TokenSet } from './token-set.js'
 /**
  * The tokens that take the place of `tokens`. What the answer leaves out stays: the refresh token of a server that does
  * not rotate, the scope, the ID token. A new ID token must be of the same user, or the whole answer is refused.
+ * `resource` is the API that the access token is for, as at login (RFC 8707 §2.2).
  * Throws the server's errors by their codes, `invalid_id_token`, `invalid_server_response` and `server_unavailable`.
  */
 export async function refreshTokenGrant(
   client: Client,
   tokens: TokenSet & { refresh_token: string },
   subject: string | undefined,
+  resource?: string,
 ): Promise<TokenSet> {
   const receivedAt = client.now()
   let response: Awaited<ReturnType<typeof refreshGrant>>
   try {
-    response = await refreshGrant(await client.configuration(), tokens.refresh_token)
+    const parameters = resource === undefined ? undefined : { resource }
+    response = await refreshGrant(await client.configuration(), tokens.refresh_token, parameters)
   } catch (thrown) {
     throw grantError(thrown, [tokens.refresh_token, ...client.secrets])
   }

@@ -40,6 +40,11 @@ export function sessionAccessToken(settings: SessionTokensOptions): SessionAcces
     const kept = await sessions.tokens(req, session)
     if (!kept) throw loginRequired('session_ended')
     const tokens = refresher.latest(kept)
+    if (tokens !== kept && sessions.canKeep(res)) {
+      // The answer that was to bring them may never have arrived, or the store failed to take them.
+      await sessions.save(req, session, tokens)
+      sessions.send(req, res, session, tokens)
+    }
     if (!isDue(tokens, options)) return tokens.access_token
     if (!isRefreshable(tokens)) return whileGood(tokens, loginRequired('access_token_expired'))
     if (!sessions.canKeep(res)) return whileGood(tokens, answeredTooEarly())

@@ -65,11 +65,6 @@ export function createRefresher({ emit, now }: RefresherOptions): Refresher {
     const known = inFlight.get(key)
     if (known) return known
     const flight = once(tokens, steps)
-      .then((renewed) => {
-        outcomes.set(key, renewed, now() + outcomeLifetime)
-        emit({ type: 'refreshed' })
-        return renewed
-      })
       .catch((error: unknown) => {
         if (isOAuthError(error)) emit({ type: 'refresh_failed', code: error.code, error })
         if (isTemporary(error)) failures.set(key, { error }, now() + pauseAfter(error))
@@ -88,6 +83,9 @@ export function createRefresher({ emit, now }: RefresherOptions): Refresher {
       if (kept.refresh_token !== tokens.refresh_token) return kept
       try {
         const renewed = await steps.grant(tokens)
+        // Remembered before it is kept: when that fails, the old token is spent all the same.
+        outcomes.set(digest(tokens.refresh_token), renewed, now() + outcomeLifetime)
+        emit({ type: 'refreshed' })
         await steps.save(renewed)
         return renewed
       } catch (error) {

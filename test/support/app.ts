@@ -137,7 +137,6 @@ function memorySession(): Handler {
     resave: false,
     saveUninitialized: false,
   })
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- typed for Express, made for Connect too
   return middleware as Handler
 }
 

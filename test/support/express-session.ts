@@ -10,7 +10,6 @@ export function sessionOver(store: Store): Handler {
     saveUninitialized: false,
     store,
   })
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- typed for Express, made for Connect too
   return middleware as Handler
 }
 

@@ -4,6 +4,8 @@ import { storages, type AppOptions } from '../support/app.js'
 import { json, type Answer } from '../support/faulty-server/answer.js'
 import type { Steps } from '../support/faulty-server/provider.js'
 import { grants, tokenResponse } from '../support/faulty-server/token.js'
+import type { Page } from '../support/browser.js'
+import { countingStore, sessionOver } from '../support/express-session.js'
 import { bare, cookieHeader, ownForm, typed } from '../support/requests.js'
 import { startStage } from '../support/stage.js'
 import { travel } from '../support/time.js'
@@ -11,7 +13,8 @@ import { travel } from '../support/time.js'
 /** Seconds. */
 const life = 3_600
 
-interface Lifecycle extends Pick<AppOptions, 'storage'> {
+interface Lifecycle extends Pick<AppOptions, 'storage' | 'before'> {
+  resource?: string
   accessToken?: AccessTokenOptions
   fault?: Partial<Steps>
 }
@@ -24,11 +27,12 @@ const lenient: Partial<Steps> = {
 }
 
 /** An app with a page that tells its access token, or why there is none. */
-async function lifecycle({ storage = 'cookie', accessToken, fault = {} }: Lifecycle = {}) {
+async function lifecycle({ storage = 'cookie', accessToken, fault = {}, resource, before }: Lifecycle = {}) {
   const stage = await startStage({
     storage,
     server: { fault },
-    options: { timeout: 0.5 },
+    ...(before && { before }),
+    options: { timeout: 0.5, ...(resource !== undefined && { resource }) },
     routes: ({ get }) => {
       get('/token', async (req, res) => {
         try {
@@ -96,6 +100,16 @@ describe.each(storages)('with storage "%s"', (storage) => {
     const late = await tokenWith(old)
     expect(late.body).toBe(issued()[1])
     expect([server.counts.token, server.complaints]).toEqual([2, []])
+  })
+
+  test('a refreshed token is for the same API', async () => {
+    const { tokenPage, server } = await lifecycle({ storage, resource: 'https://api.example.com' })
+    travel(life + 1)
+    await tokenPage()
+    const sent = server.requests
+      .filter(({ endpoint }) => endpoint === 'token')
+      .map(({ body }) => body.get('resource'))
+    expect(sent).toEqual(['https://api.example.com', 'https://api.example.com'])
   })
 
   test('refresh begins a little ahead of the end', async () => {
@@ -240,6 +254,42 @@ describe.each(storages)('with storage "%s"', (storage) => {
     expect(app.events).toContainEqual(expect.objectContaining({ type: 'revocation_failed' }))
   })
 })
+
+test('a late tab gets the new cookie, too: the answer that was to bring it may have been lost', async () => {
+  // A short life, so that no cookie is set merely because the last one is an hour old.
+  const short: Partial<Steps> = {
+    tokenResponse: async (op, authorization) => ({
+      ...(await tokenResponse(op, authorization)),
+      expires_in: 60,
+    }),
+  }
+  const { cookie, tokenWith, issued, server } = await lifecycle({ fault: short })
+  const old = await cookie()
+  travel(61)
+  await tokenWith(old)
+  const late = await tokenWith(old)
+  expect(late.body).toBe(issued()[1])
+  travel(61)
+  expect((await tokenWith(newCookie(late))).body).toBe(issued()[2])
+  expect([server.counts.token, server.complaints]).toEqual([3, []])
+})
+
+test('T61 a store that fails to take new tokens loses none: they are kept when it is back', async () => {
+  const { store, breaks } = countingStore()
+  const { tokenPage, server, issued } = await lifecycle({ storage: 'session', before: [sessionOver(store)] })
+  travel(life + 1)
+  breaks((called, key) => (called === 'set' && key.startsWith('oauth-tokens-') ? 'fails' : undefined))
+  expect((await tokenPage()).body).toBe('store_unavailable undefined')
+  breaks(() => undefined)
+  expect((await tokenPage()).body).toBe(issued()[1])
+  travel(life + 1)
+  expect((await tokenPage()).body).toBe(issued()[2])
+  expect([server.counts.token, server.complaints]).toEqual([3, []])
+})
+
+function newCookie({ setCookies }: Page): string {
+  return setCookies.map((header) => header.split(';', 1)[0]).join('; ')
+}
 
 test('without a refresh token the user signs in again when the access token has ended', async () => {
   const { tokenPage, issued } = await lifecycle({
