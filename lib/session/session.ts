@@ -12,9 +12,13 @@ export interface Session {
   readonly issuer: string
   /** The user, by the server's name for them; missing at servers without OpenID Connect. */
   readonly subject?: string
+  /** The session at the server that this one came from (OpenID Connect Front-Channel Logout §3). */
+  readonly sid?: string
   readonly claims: Claims
   /** Granted scopes. */
   readonly scope: readonly string[]
+  /** Seconds since the epoch, by the server's clock: when the ID token was issued. */
+  readonly issuedAt?: number
   /** Seconds since the epoch: when it began, was last seen to be used, and ends however much it is used. */
   readonly startedAt: number
   readonly seenAt: number

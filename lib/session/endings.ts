@@ -1,0 +1,103 @@
+/**
+ * Sessions that were ended: by their user, by an administrator or by the authorization server. The mark of an end stays
+ * in the store for as long as a session could have lived, so that no copy of a cookie brings it back.
+ */
+
+import { createHash } from 'node:crypto'
+import type { Store } from '../stores/store.js'
+import type { Session } from './session.js'
+
+/** What names a session for its end. */
+export type EndableSession = Pick<Session, 'id' | 'issuer' | 'subject' | 'sid' | 'startedAt' | 'issuedAt'>
+
+/** All methods throw `store_unavailable`. */
+export interface Endings {
+  /** One session, by its handle. */
+  endSession(handle: string): Promise<void>
+  /** The sessions of a user that began until now, by our own clock. */
+  endSubject(issuer: string, subject: string): Promise<void>
+  /** Those whose ID token the server issued until `issuedUntil` (seconds since the epoch), by the server's clock. */
+  endSubjectAsOf(issuer: string, subject: string, issuedUntil: number): Promise<void>
+  /** The sessions that belong to one session of the authorization server, and any that a login in flight makes of it. */
+  endSid(issuer: string, sid: string): Promise<void>
+  hasEnded(session: EndableSession): Promise<boolean>
+}
+
+export interface EndingsOptions {
+  store: Store
+  /** Seconds that a session can live at most. */
+  absoluteLifetime: number
+  now: () => number
+}
+
+/** The times up to which a user's sessions are over. */
+interface SubjectEnd {
+  readonly startedUntil?: number
+  readonly issuedUntil?: number
+}
+
+export function createEndings({ store, absoluteLifetime, now }: EndingsOptions): Endings {
+  async function mark(key: string): Promise<void> {
+    await store.set(key, '1', absoluteLifetime)
+  }
+
+  /** The later of two ends counts: a logout token that comes late must not take an end back. */
+  async function markSubject(issuer: string, subject: string, end: SubjectEnd): Promise<void> {
+    const key = subjectKey(issuer, subject)
+    for (;;) {
+      const [kept] = await store.get([key])
+      const merged = JSON.stringify(laterOf(parsed(kept), end))
+      const done =
+        kept === undefined
+          ? await store.add(key, merged, absoluteLifetime)
+          : await store.replace(key, kept, merged, absoluteLifetime)
+      if (done) return
+    }
+  }
+
+  return {
+    endSession: (handle) => mark(handleKey(handle)),
+    endSubject: (issuer, subject) => markSubject(issuer, subject, { startedUntil: now() }),
+    endSubjectAsOf: (issuer, subject, issuedUntil) => markSubject(issuer, subject, { issuedUntil }),
+    endSid: (issuer, sid) => mark(sidKey(issuer, sid)),
+
+    async hasEnded({ id, issuer, subject, sid, startedAt, issuedAt }) {
+      const [byHandle, bySid, bySubject] = await store.get([
+        handleKey(sessionHandle(id)),
+        sidKey(issuer, sid),
+        subjectKey(issuer, subject),
+      ])
+      const { startedUntil = 0, issuedUntil = 0 } = parsed(bySubject)
+      return (
+        byHandle !== undefined ||
+        bySid !== undefined ||
+        startedAt <= startedUntil ||
+        (issuedAt ?? startedAt) <= issuedUntil
+      )
+    },
+  }
+}
+
+/** What an app may know and keep of a session: names it, and opens nothing. */
+export function sessionHandle(id: string): string {
+  return digest('session handle', id)
+}
+
+const handleKey = (handle: string) => `ended:session:${digest(handle)}`
+// A session without the one or the other asks for a key that no end is ever marked by.
+const sidKey = (issuer: string, sid: string | undefined) => `ended:sid:${digest(issuer, sid)}`
+const subjectKey = (issuer: string, subject: string | undefined) => `ended:subject:${digest(issuer, subject)}`
+
+function digest(...parts: readonly (string | undefined)[]): string {
+  return createHash('sha256').update(JSON.stringify(parts)).digest('base64url')
+}
+
+function parsed(kept: string | undefined): SubjectEnd {
+  return kept === undefined ? {} : (JSON.parse(kept) as SubjectEnd) // written here and nowhere else
+}
+
+function laterOf(a: SubjectEnd, b: SubjectEnd): SubjectEnd {
+  const startedUntil = Math.max(a.startedUntil ?? 0, b.startedUntil ?? 0)
+  const issuedUntil = Math.max(a.issuedUntil ?? 0, b.issuedUntil ?? 0)
+  return { startedUntil, issuedUntil }
+}

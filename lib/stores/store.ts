@@ -1,0 +1,51 @@
+/** What several instances of an app must know together, by key, each entry for a while. */
+
+import { OAuthError } from '../errors.js'
+
+/**
+ * The few operations that locks, token records, ended sessions and replay protection are made of. Each is atomic, and
+ * an entry is gone once its time is over, by the store's own clock. Values are sealed or say nothing about anybody.
+ * A call that cannot be answered throws whatever it likes.
+ */
+export interface Store {
+  /** The values under these keys, in their order, in one round trip. */
+  get(keys: readonly string[]): Promise<readonly (string | undefined)[]>
+  /** Keeps a value for `ttl` seconds (fractions count), whatever was there. */
+  set(key: string, value: string, ttl: number): Promise<void>
+  /** Keeps a value where there is none. Whether it did. */
+  add(key: string, value: string, ttl: number): Promise<boolean>
+  /** Keeps a value where `expected` is. Whether it did. */
+  replace(key: string, expected: string, value: string, ttl: number): Promise<boolean>
+  /** Forgets a value; with `expected`, only that one. Whether there was one to forget. */
+  delete(key: string, expected?: string): Promise<boolean>
+}
+
+/** One app's part of a store: its keys begin with `scope`, and a call that fails or takes too long is `store_unavailable`. */
+export function scopedStore(store: Store, { scope, timeout }: { scope: string; timeout: number }): Store {
+  const name = (key: string) => `${scope}:${key}`
+  const call = <T>(run: () => Promise<T>) => withinTime(run, timeout)
+  return {
+    get: (keys) => call(() => store.get(keys.map(name))),
+    set: (key, value, ttl) => call(() => store.set(name(key), value, ttl)),
+    add: (key, value, ttl) => call(() => store.add(name(key), value, ttl)),
+    replace: (key, expected, value, ttl) => call(() => store.replace(name(key), expected, value, ttl)),
+    delete: (key, expected) => call(() => store.delete(name(key), expected)),
+  }
+}
+
+/** The result of a store's call; throws `store_unavailable` when it fails, or gives none within `timeout` seconds. */
+export async function withinTime<T>(run: () => Promise<T>, timeout: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${timeout} s`)), timeout * 1000)
+  })
+  try {
+    return await Promise.race([run(), late])
+  } catch (cause) {
+    throw new OAuthError('store_unavailable', {
+      cause: cause instanceof Error ? cause : new Error('the store failed'),
+    })
+  } finally {
+    clearTimeout(timer)
+  }
+}
