@@ -33,6 +33,13 @@ interface AuthBase {
 export interface SessionAuth extends AuthBase {
   readonly kind: 'session'
   readonly csrfToken: string
+  /** Names this session for `endSession` of {@link OAuthLogin}: an app may keep and show it, it opens nothing. */
+  readonly sessionId: string
+  /**
+   * Gives up the session's tokens, here and at the server (RFC 7009), while the user stays signed in. A server that does
+   * not answer is waited for two seconds at most, and its failure is an event. Throws `store_unavailable`.
+   */
+  revoke(): Promise<void>
 }
 
 /** A request with an access token of its own. */

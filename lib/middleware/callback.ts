@@ -64,7 +64,7 @@ export function createCallback(options: CallbackOptions): Callback {
   return async (req, res) => {
     const parameters = await responseParameters(req)
     const state = callbackState(parameters)
-    const transaction = transactions.take(req, res, state)
+    const transaction = await transactions.take(req, res, state)
     if (!transaction) {
       await heal(req, res, state)
       return

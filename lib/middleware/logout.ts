@@ -5,18 +5,19 @@ import { OAuthError } from '../errors.js'
 import type { Emit } from '../events.js'
 import type { Client } from '../oauth/client.js'
 import { endSessionUrl } from '../oauth/end-session.js'
-import type { TokenSet } from '../oauth/token-set.js'
 import type { FreshLogin } from '../session/fresh-login.js'
 import { isSameSecret } from '../session/secret.js'
+import type { SessionTokens } from '../session/session-tokens.js'
 import { csrfToken, type Session, type Sessions } from '../session/session.js'
+import type { Revoke } from '../tokens/revoke.js'
 import { sendMovingOnPage } from './page.js'
 import { formParameters, navigation, queryParameters, redirect, sameOrigin, sendJson } from './request.js'
 
 export interface LogoutOptions {
   client: Client
-  /** Tells the server that tokens are no longer needed. Never throws. */
-  revoke: (tokens: TokenSet) => Promise<void>
+  revoke: Revoke
   sessions: Sessions
+  sessionTokens: SessionTokens
   freshLogin: FreshLogin
   origin: string
   byGet: boolean
@@ -25,14 +26,11 @@ export interface LogoutOptions {
   emit: Emit
 }
 
-/** Milliseconds. */
-const revocationDeadline = 2_000
-
 /** Answers the logout path. Throws `csrf_rejected`, `method_not_allowed` and `store_unavailable`; the session lives on then. */
 export type Logout = (req: IncomingMessage, res: ServerResponse) => Promise<void>
 
 export function createLogout(options: LogoutOptions): Logout {
-  const { client, revoke, sessions, freshLogin, origin, byGet, safeReturnTo, emit } = options
+  const { client, revoke, sessions, sessionTokens, freshLogin, origin, byGet, safeReturnTo, emit } = options
 
   return async (req, res) => {
     if (req.method !== 'POST' && !(byGet && req.method === 'GET')) {
@@ -67,12 +65,12 @@ export function createLogout(options: LogoutOptions): Logout {
     session: Session,
     returnTo: string,
   ): Promise<string> {
-    const tokens = await sessions.tokens(req, session)
+    const tokens = await sessionTokens.newest({ req, res, session })
     await sessions.end(req, res, session)
     freshLogin.forget(req, res)
     emit({ type: 'logout', subject: session.subject })
     // The session here is gone by now; a slow server keeps the user waiting a little at most.
-    if (tokens) await Promise.race([revoke(tokens), patience()])
+    if (tokens) await revoke(tokens)
     // Into the address bar it may go, but never to a script.
     const idToken = navigation(req) === 'no' ? undefined : tokens?.id_token
     try {
@@ -85,10 +83,6 @@ export function createLogout(options: LogoutOptions): Logout {
       return returnTo // A server that is away keeps nobody signed in here.
     }
   }
-}
-
-function patience(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, revocationDeadline).unref())
 }
 
 function answer(req: IncomingMessage, res: ServerResponse, target: string): void {

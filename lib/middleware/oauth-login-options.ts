@@ -9,9 +9,11 @@ import {
   type ResponseMode,
 } from '../oauth/authorization-request.js'
 import type { ClientKey, TokenEndpointAuthMethod } from '../oauth/client-authentication.js'
+import { isResource } from '../oauth/resource.js'
 import { parseScope } from '../oauth/scope.js'
 import type { ServerEndpoints } from '../oauth/server-metadata.js'
 import { secretProblem } from '../session/secret.js'
+import type { Store } from '../stores/store.js'
 import type { LoginHook } from './callback.js'
 
 export interface OAuthLoginOptions {
@@ -47,6 +49,12 @@ export interface OAuthLoginOptions {
   responseMode?: ResponseMode
   /** Where sessions live: in sealed cookies, or in the app's express-session, which must be mounted before. */
   storage: 'cookie' | 'session'
+  /**
+   * What several instances of the app must know together: who is refreshing, what became of a refresh token, which
+   * sessions were ended. Default: `memoryStore()`, which is right for one instance. With storage `session`, a store that
+   * instances share has the tokens, too.
+   */
+  store?: Store
   /** Each at least 32 random bytes. The first seals, all open: put a new one in front to replace the old. */
   secrets: readonly string[]
   /** The name of the cookies, and of the key in `req.session`. Default `oauth`. */
@@ -77,7 +85,7 @@ export interface OAuthLoginOptions {
   clockTolerance?: number
   /** Seconds for a whole exchange with the server, body included. Default 5. */
   timeout?: number
-  /** Seconds for a call of the session store. Default 2. */
+  /** Seconds for a call of `store`, or of express-session's. Default 2. */
   storeTimeout?: number
   /** Sends all requests to the server: for proxies and private certificate authorities. Default: Node's `fetch`. */
   fetch?: Fetch
@@ -101,6 +109,7 @@ const known: Record<keyof OAuthLoginOptions, true> = {
   queryParameters: true,
   responseMode: true,
   storage: true,
+  store: true,
   secrets: true,
   name: true,
   paths: true,
@@ -187,9 +196,19 @@ export function checkedName(name: string, check: OptionChecks): string {
     : check.refuse('name', `is "${name}"`, 'use letters, digits, "_" and "-"')
 }
 
-/** RFC 8707 §2: an absolute URI without a fragment. */
+const storeMethods: readonly (keyof Store)[] = ['get', 'set', 'add', 'replace', 'delete']
+
+export function checkedStore(store: Store | undefined, check: OptionChecks): Store | undefined {
+  if (store === undefined || storeMethods.every((name) => typeof store?.[name] === 'function')) return store
+  return check.refuse(
+    'store',
+    'is not a store',
+    'give memoryStore(), redisStore(client), postgresStore(pool), or an object with get, set, add, replace and delete',
+  )
+}
+
 export function checkedResource(resource: string | undefined, check: OptionChecks): string | undefined {
-  if (resource === undefined || (URL.canParse(resource) && !resource.includes('#'))) return resource
+  if (resource === undefined || isResource(resource)) return resource
   return check.refuse('resource', `is "${resource}"`, 'give the URL of the API, without "#"')
 }
 

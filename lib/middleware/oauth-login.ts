@@ -1,5 +1,6 @@
 /** Signs users in: answers the login, callback and logout paths, and puts `req.auth` on every other request. */
 
+import { createHash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { isOAuthError, OAuthError } from '../errors.js'
 import { emitter } from '../events.js'
@@ -7,15 +8,26 @@ import { httpClient } from '../http.js'
 import { createClient } from '../oauth/client.js'
 import { refreshTokenGrant } from '../oauth/refresh-token.js'
 import { configuredMetadata, discoveredMetadata } from '../oauth/server-metadata.js'
+import type { TokenSet } from '../oauth/token-set.js'
+import { createSeal } from '../seal.js'
 import { cookieStorage } from '../session/cookie-storage.js'
+import { createEndings } from '../session/endings.js'
+import { expressSessionAccess } from '../session/express-session.js'
 import { freshLogin } from '../session/fresh-login.js'
-import { createSeal } from '../session/seal.js'
+import { createFurtherTokens } from '../session/further-tokens.js'
 import { sessionStorage } from '../session/session-storage.js'
-import { createSessions } from '../session/session.js'
+import { createSessions, type SessionStorage } from '../session/session.js'
+import { createSessionTokens } from '../session/session-tokens.js'
+import { expressTokenRecords, sharedTokenRecords } from '../session/token-records.js'
 import { createTransactions } from '../session/transaction.js'
-import { sessionAccessToken } from '../session/session-tokens.js'
+import { createLeases } from '../stores/leases.js'
+import { isMemoryStore, memoryStore } from '../stores/memory-store.js'
+import { scopedStore } from '../stores/store.js'
+import { createGate } from '../tokens/gate.js'
+import { createOutcomes } from '../tokens/outcomes.js'
 import { createRefresher } from '../tokens/refresh.js'
 import { createRevoke } from '../tokens/revoke.js'
+import { rotationWarning } from '../tokens/rotation-warning.js'
 import { attachAuth } from './auth.js'
 import { createCallback } from './callback.js'
 import { createLogin } from './login.js'
@@ -28,6 +40,7 @@ import {
   checkedResource,
   checkedScope,
   checkedSecrets,
+  checkedStore,
   loginOptionChecks,
   type OAuthLoginOptions,
 } from './oauth-login-options.js'
@@ -40,11 +53,22 @@ import { checkedSite } from './site.js'
 
 type Route = (req: IncomingMessage, res: ServerResponse) => Promise<void>
 
+/** The middleware, and what an administrator does with sessions. */
+export interface OAuthLogin extends Middleware {
+  /**
+   * Signs a user out everywhere: all sessions that began until now. `subject` is the server's name for the user, as in
+   * `getAuth(req).subject`. It reaches all instances that share the store. Throws `store_unavailable`.
+   */
+  endSessions(subject: string): Promise<void>
+  /** Ends one session, by its `getAuth(req).sessionId`. Throws `store_unavailable`. */
+  endSession(sessionId: string): Promise<void>
+}
+
 /**
  * Mount it before the routes that need a user, and after express-session with `storage: 'session'`.
  * Throws `invalid_configuration` for options that cannot work.
  */
-export function oauthLogin(options: OAuthLoginOptions): Middleware {
+export function oauthLogin(options: OAuthLoginOptions): OAuthLogin {
   const check = loginOptionChecks(options)
   const site = checkedSite(options, check)
   const scope = checkedScope(options.scope ?? 'openid', check)
@@ -67,13 +91,12 @@ export function oauthLogin(options: OAuthLoginOptions): Middleware {
   const emit = emitter(options.onEvent)
   const http = httpClient(options.fetch, durations.timeout)
   const fixedMetadata = server.endpoints && configuredMetadata(server.endpoints, server.issuer)
+  const issuer = fixedMetadata?.issuer ?? server.issuer ?? ''
   const client = createClient({
     clientId,
     redirectUri: site.redirectUri,
     credentials,
-    metadata: fixedMetadata
-      ? async () => fixedMetadata
-      : discoveredMetadata({ issuer: server.issuer ?? '', http, emit, now }),
+    metadata: fixedMetadata ? async () => fixedMetadata : discoveredMetadata({ issuer, http, emit, now }),
     http,
     clockTolerance: durations.clockTolerance,
     emit,
@@ -85,36 +108,44 @@ export function oauthLogin(options: OAuthLoginOptions): Middleware {
   const sealFor = <T>(purpose: string) => createSeal<T>(secrets, `${purpose} ${place}`)
   // Browsers refuse a cookie with this prefix from any other host, and over http.
   const cookieName = site.secure ? `__Host-${name}` : name
+  const givenStore = checkedStore(options.store, check)
+  const store = scopedStore(givenStore ?? memoryStore(), {
+    scope: createHash('sha256').update(place).digest('base64url').slice(0, 16),
+    timeout: durations.storeTimeout,
+  })
+  const endings = createEndings({ store, absoluteLifetime: durations.absoluteLifetime, now })
   const transactions = createTransactions({
     name: cookieName,
     seal: sealFor('login'),
+    store,
     secure: site.secure,
     crossSite: responseMode === 'form_post',
     lifetime: durations.transactionLifetime,
     most: checkedMaxTransactions(options.maxTransactions, check),
     now,
   })
-  const refresher = createRefresher({ emit, now })
   const sessions = createSessions({
-    storage:
-      storageKind === 'cookie'
-        ? cookieStorage({
-            name: cookieName,
-            seal: sealFor('session'),
-            secure: site.secure,
-            now,
-            latest: refresher.latest,
-          })
-        : sessionStorage({
-            name,
-            sessionSeal: sealFor('stored session'),
-            tokensSeal: sealFor('stored tokens'),
-            keepSessionData: options.keepSessionData ?? false,
-            storeTimeout: durations.storeTimeout,
-            now,
-          }),
+    storage: storageKind === 'cookie' ? inCookies() : inExpressSession(),
+    endings,
     idleLifetime: durations.idleLifetime,
     absoluteLifetime: durations.absoluteLifetime,
+    now,
+  })
+  const outcomes = createOutcomes({ store, seal: sealFor('refresh outcome'), now })
+  const revoke = createRevoke(client, emit)
+  const warnOfRotation = givenStore ? undefined : rotationWarning()
+  const sessionTokens = createSessionTokens({
+    sessions,
+    refresher: createRefresher({ leases: createLeases(store), outcomes, gate: createGate(), emit, now }),
+    outcomes,
+    furtherTokens: createFurtherTokens({ store, seal: sealFor('further token'), now }),
+    resource,
+    async grant(tokens, { subject }, request) {
+      const renewed = await refreshTokenGrant(client, tokens, subject, request)
+      warnOfRotation?.(tokens, renewed)
+      return renewed
+    },
+    revoke,
     now,
   })
 
@@ -151,11 +182,11 @@ export function oauthLogin(options: OAuthLoginOptions): Middleware {
     returnTo: site.returnTo,
     emit,
   })
-  const revoke = createRevoke(client, emit)
   const logout = createLogout({
     client,
     revoke,
     sessions,
+    sessionTokens,
     freshLogin: fresh,
     origin: site.origin,
     byGet: options.logoutByGet ?? false,
@@ -171,14 +202,7 @@ export function oauthLogin(options: OAuthLoginOptions): Middleware {
     forDeveloper: !site.secure,
     emit,
   })
-  const accessToken = sessionAccessToken({
-    sessions,
-    refresher,
-    grant: (tokens, { subject }) => refreshTokenGrant(client, tokens, subject, resource),
-    discard: (tokens) => void revoke(tokens),
-    now,
-  })
-  const source = { sessions, login, refusals, accessToken, clientId }
+  const source = { sessions, login, refusals, sessionTokens, clientId }
 
   const routes = new Map<string, Route>([
     [site.paths.login, toldAsLogin(onlyGet(login.fromRequest))],
@@ -186,7 +210,7 @@ export function oauthLogin(options: OAuthLoginOptions): Middleware {
     [site.paths.logout, logout],
   ])
 
-  return (req, res, next) => {
+  const middleware: Middleware = (req, res, next) => {
     attachAuth(req, new SessionSource(req, res, next, source))
     const route = routes.get(requestPath(req))
     if (!route) {
@@ -197,6 +221,37 @@ export function oauthLogin(options: OAuthLoginOptions): Middleware {
     route(req, res)
       .catch((error: unknown) => refusals.answer(error, req, res, next))
       .catch(next) // a mistake on the way to an answer must not leave the request open
+  }
+  return Object.assign(middleware, {
+    endSession: (sessionId: string) => endings.endSession(sessionId),
+    endSessions: (subject: string) => endings.endSubject(issuer, subject),
+  })
+
+  function inCookies(): SessionStorage {
+    return cookieStorage({
+      name: cookieName,
+      sessionSeal: sealFor('session'),
+      tokensSeal: sealFor('session tokens'),
+      secure: site.secure,
+      now,
+    })
+  }
+
+  function inExpressSession(): SessionStorage {
+    const expressSession = expressSessionAccess()
+    const { storeTimeout } = durations
+    const seal = sealFor<TokenSet>('stored tokens')
+    return sessionStorage({
+      name,
+      seal: sealFor('stored session'),
+      expressSession,
+      records:
+        givenStore && !isMemoryStore(givenStore)
+          ? sharedTokenRecords(store, { seal, now })
+          : expressTokenRecords({ seal, expressSession, timeout: storeTimeout, now }),
+      keepSessionData: options.keepSessionData ?? false,
+      storeTimeout,
+    })
   }
 
   function toldAsLogin(route: Route): Route {

@@ -4,7 +4,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { OAuthError } from '../errors.js'
 import type { Claims } from '../jose/jwt.js'
 import { varyByCookie } from '../session/cookies.js'
-import type { SessionAccessToken } from '../session/session-tokens.js'
+import { sessionHandle } from '../session/endings.js'
+import type { SessionTokens, Visit } from '../session/session-tokens.js'
 import { csrfToken, type Session, type Sessions } from '../session/session.js'
 import type { AuthSource, SessionAuth } from './auth.js'
 import type { Login, StartLoginOptions } from './login.js'
@@ -15,7 +16,7 @@ export interface SessionSourceOptions {
   sessions: Sessions
   login: Login
   refusals: Refusals
-  accessToken: SessionAccessToken
+  sessionTokens: SessionTokens
   clientId: string
 }
 
@@ -46,7 +47,7 @@ export class SessionSource implements AuthSource {
 
   async confirm(): Promise<SessionAuth> {
     const found = this.#look()
-    if (found && (await this.#options.sessions.tokens(this.#req, found.session))) return found.auth
+    if (found && (await this.#options.sessions.lives(this.#req, this.#res, found.session))) return found.auth
     throw new OAuthError('login_required')
   }
 
@@ -67,14 +68,13 @@ export class SessionSource implements AuthSource {
 
   #look(): Found | undefined {
     if (this.#found === undefined) {
-      const session = this.#options.sessions.read(this.#req, this.#res)
-      keepFromCaches(this.#res)
-      const auth =
-        session &&
-        new SessionUser(session, this.#options.clientId, (options) =>
-          this.#options.accessToken(this.#req, this.#res, session, options),
-        )
-      this.#found = auth ? { session, auth } : null
+      const [req, res] = [this.#req, this.#res]
+      const { sessions, sessionTokens, clientId } = this.#options
+      const session = sessions.read(req, res)
+      keepFromCaches(res)
+      this.#found = session
+        ? { session, auth: new SessionUser({ req, res, session }, sessionTokens, clientId) }
+        : null
     }
     return this.#found ?? undefined
   }
@@ -100,21 +100,31 @@ class SessionUser implements SessionAuth {
   readonly scopes: readonly string[]
   readonly clientId: string
   readonly expiresAt: number
-  readonly accessToken: SessionAuth['accessToken']
-  readonly #session: Session
+  readonly #visit: Visit
+  readonly #tokens: SessionTokens
 
-  constructor(session: Session, clientId: string, accessToken: SessionAuth['accessToken']) {
+  constructor(visit: Visit, tokens: SessionTokens, clientId: string) {
+    const { session } = visit
     this.subject = session.subject
     this.issuer = session.issuer
     this.claims = session.claims
     this.scopes = session.scope
     this.clientId = clientId
     this.expiresAt = session.endsAt
-    this.accessToken = accessToken
-    this.#session = session
+    this.#visit = visit
+    this.#tokens = tokens
+  }
+
+  get sessionId(): string {
+    return sessionHandle(this.#visit.session.id)
   }
 
   get csrfToken(): string {
-    return csrfToken(this.#session)
+    return csrfToken(this.#visit.session)
   }
+
+  readonly accessToken: SessionAuth['accessToken'] = (options) =>
+    this.#tokens.accessToken(this.#visit, options)
+
+  readonly revoke: SessionAuth['revoke'] = () => this.#tokens.revoke(this.#visit)
 }

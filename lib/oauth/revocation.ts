@@ -18,7 +18,7 @@ export async function revoke(client: Client, tokens: TokenSet): Promise<void> {
   const configuration = await client.configuration()
   for (const kind of order) {
     const token = tokens[kind]
-    if (token === undefined) continue
+    if (!token) continue
     try {
       await tokenRevocation(configuration, token, { token_type_hint: kind })
     } catch (thrown) {

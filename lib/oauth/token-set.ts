@@ -4,7 +4,7 @@ import type { TokenEndpointResponse } from 'openid-client'
 import { OAuthError } from '../errors.js'
 import { scopesIn } from './scope.js'
 
-export interface TokenSet {
+export interface AccessToken {
   readonly access_token: string
   /** Seconds since the epoch; missing when the server gave no `expires_in`. */
   readonly expires_at?: number
@@ -12,8 +12,13 @@ export interface TokenSet {
   readonly refresh_at?: number
   /** Granted, not requested. */
   readonly scope: readonly string[]
+}
+
+export interface TokenSet extends AccessToken {
   readonly refresh_token?: string
   readonly id_token?: string
+  /** How many refreshes it took: of two sets of one grant, the higher is the newer. */
+  readonly generation: number
 }
 
 /** RFC 6750 §2.1: anything else could break out of the header that it is sent in. */
@@ -42,6 +47,28 @@ export function tokenSet(
     access_token,
     ...(life !== undefined && { expires_at: receivedAt + life, refresh_at: receivedAt + life - early(life) }),
     scope: scope === undefined ? requested : scopesIn(scope),
+    generation: 0,
+    ...(refresh_token !== undefined && { refresh_token }),
+    ...(id_token !== undefined && { id_token }),
+  }
+}
+
+/** The access token alone. */
+export function accessTokenOf({ access_token, expires_at, refresh_at, scope }: AccessToken): AccessToken {
+  return {
+    access_token,
+    ...(expires_at !== undefined && { expires_at }),
+    ...(refresh_at !== undefined && { refresh_at }),
+    scope,
+  }
+}
+
+/** The same grant with another access token in its place. */
+export function withAccessToken(tokens: TokenSet, token: AccessToken): TokenSet {
+  const { generation, refresh_token, id_token } = tokens
+  return {
+    ...accessTokenOf(token),
+    generation,
     ...(refresh_token !== undefined && { refresh_token }),
     ...(id_token !== undefined && { id_token }),
   }

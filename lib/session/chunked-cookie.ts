@@ -1,4 +1,4 @@
-/** A value too long for one cookie, in several: at most four, within a budget that real servers and proxies accept. */
+/** Values too long for one cookie, in several: at most four each, within a budget that real servers and proxies accept. */
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { clearCookie, cookieNames, readCookie, writeCookie, type CookieAttributes } from './cookies.js'
@@ -28,10 +28,15 @@ export function readChunkedCookie(req: IncomingMessage, name: string): string | 
   return chunks.join('')
 }
 
-/** Whether a value of this length can be kept. */
-export function fitsChunkedCookie(name: string, length: number): boolean {
-  const chunks = Math.ceil(length / chunkLength)
-  return chunks <= mostChunks && length + chunks * (name.length + '.1=; '.length) <= budget
+/** Whether values of these lengths, by the names of their cookies, can be kept together. */
+export function fitChunkedCookies(lengths: Readonly<Record<string, number>>): boolean {
+  let size = 0
+  for (const [name, length] of Object.entries(lengths)) {
+    const chunks = Math.ceil(length / chunkLength)
+    if (chunks > mostChunks) return false
+    size += length + chunks * (name.length + '.1=; '.length)
+  }
+  return size <= budget
 }
 
 /** Writes the value and clears the chunks that a longer one has left behind. */

@@ -1,60 +1,75 @@
-/** Sessions in the browser: claims and tokens in one sealed, HTTP-only cookie. No store is needed. */
+/**
+ * Sessions in the browser, in two sealed, HTTP-only cookies: who the user is, and their tokens. No store is needed.
+ * Apart, a request that only prolongs the session cannot bring old tokens back, and a page that needs none opens none.
+ */
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { OAuthError } from '../errors.js'
 import type { TokenSet } from '../oauth/token-set.js'
+import type { Seal } from '../seal.js'
 import {
   clearChunkedCookie,
-  fitsChunkedCookie,
+  fitChunkedCookies,
   readChunkedCookie,
   writeChunkedCookie,
 } from './chunked-cookie.js'
-import type { Seal } from './seal.js'
+import { readCookie } from './cookies.js'
 import type { Session, SessionStorage } from './session.js'
-
-/** What the cookie holds. */
-export interface CookieSession {
-  readonly session: Session
-  readonly tokens: TokenSet
-}
 
 export interface CookieStorageOptions {
   name: string
-  seal: Seal<CookieSession>
+  sessionSeal: Seal<Session>
+  tokensSeal: Seal<TokenSet>
   secure: boolean
   now: () => number
-  /** The newest tokens known in place of these: a late request must not bring old ones back. */
-  latest: (tokens: TokenSet) => TokenSet
 }
 
-export function cookieStorage({ name, seal, secure, now, latest }: CookieStorageOptions): SessionStorage {
-  /** Opened once per request, however many ask. */
-  const opened = new WeakMap<IncomingMessage, CookieSession>()
+export function cookieStorage(options: CookieStorageOptions): SessionStorage {
+  const { name, sessionSeal, tokensSeal, secure, now } = options
+  const tokensName = `${name}.tokens`
+  /** Opened once per request, however many ask, and newer than the cookies once something was written. */
+  const sessions = new WeakMap<IncomingMessage, Session>()
+  const tokens = new WeakMap<IncomingMessage, TokenSet>()
 
-  function open(req: IncomingMessage): CookieSession | undefined {
-    const known = opened.get(req)
+  function read(req: IncomingMessage): Session | undefined {
+    const known = sessions.get(req)
     if (known) return known
     const sealed = readChunkedCookie(req, name)
-    const kept = sealed === undefined ? undefined : seal.open(sealed)
-    if (kept) opened.set(req, kept)
-    return kept
+    const session = sealed === undefined ? undefined : sessionSeal.open(sealed)
+    if (session) sessions.set(req, session)
+    return session
   }
 
-  function write(req: IncomingMessage, res: ServerResponse, kept: CookieSession): void {
-    const maxAge = kept.session.endsAt - now()
-    writeChunkedCookie(req, res, name, sealedWithinBudget(kept), { maxAge, secure })
-    opened.set(req, kept)
+  function readTokens(req: IncomingMessage, session: Session): TokenSet | undefined {
+    const known = tokens.get(req)
+    if (known) return known
+    const sealed = readChunkedCookie(req, tokensName)
+    // Bound to the session: the tokens of another one do not open here.
+    const opened = sealed === undefined ? undefined : tokensSeal.open(sealed, session.id)
+    if (opened) tokens.set(req, opened)
+    return opened
   }
 
-  /** The raw ID token is given up first: it serves only as a hint at logout. */
-  function sealedWithinBudget(kept: CookieSession): string {
-    const { id_token, ...tokens } = kept.tokens
-    const candidates = id_token === undefined ? [kept] : [kept, { ...kept, tokens }]
-    for (const candidate of candidates) {
-      const sealed = seal.seal(candidate)
-      if (fitsChunkedCookie(name, sealed.length)) return sealed
+  function writeSession(req: IncomingMessage, res: ServerResponse, session: Session, sealed: string): void {
+    writeChunkedCookie(req, res, name, sealed, { maxAge: session.endsAt - now(), secure })
+    sessions.set(req, session)
+  }
+
+  function writeTokens(req: IncomingMessage, res: ServerResponse, session: Session, kept: Kept): void {
+    writeChunkedCookie(req, res, tokensName, kept.sealed, { maxAge: session.endsAt - now(), secure })
+    tokens.set(req, kept.tokens)
+  }
+
+  /** Both within the budget. The raw ID token is given up first: it serves only as a hint at logout. */
+  function withinBudget(session: Session, all: TokenSet): { sealedSession: string; kept: Kept } {
+    const sealedSession = sessionSeal.seal(session)
+    const { id_token: _, ...fewer } = all
+    for (const candidate of all.id_token === undefined ? [all] : [all, fewer]) {
+      const sealed = tokensSeal.seal(candidate, session.id)
+      if (fitChunkedCookies({ [name]: sealedSession.length, [tokensName]: sealed.length }))
+        return { sealedSession, kept: { tokens: candidate, sealed } }
     }
-    const [field, size] = largestField({ ...kept.session.claims, ...tokens })
+    const [field, size] = largestField({ ...session.claims, ...fewer })
     throw new OAuthError('session_too_large', {
       message: `the session does not fit into cookies; its largest part is "${field}" with ${size} characters`,
       hint: 'Keep fewer claims (return them from "onLogin"), ask for fewer scopes, or set "storage" to "session".',
@@ -63,22 +78,47 @@ export function cookieStorage({ name, seal, secure, now, latest }: CookieStorage
 
   return {
     ready: () => undefined,
-    begin: async (req, res, session, tokens) => write(req, res, { session, tokens }),
-    read: (req) => open(req)?.session,
-    tokens: async (req) => open(req)?.tokens,
-    save: async () => undefined,
-    send: (req, res, session, tokens) =>
-      write(req, res, { session: { ...session, scope: tokens.scope }, tokens }),
-    canKeep: (res) => !res.headersSent,
-    touch(req, res, session) {
-      const kept = open(req)
-      if (kept) write(req, res, { session, tokens: latest(kept.tokens) })
+
+    async begin(req, res, session, granted) {
+      const { sealedSession, kept } = withinBudget(session, granted)
+      writeSession(req, res, session, sealedSession)
+      writeTokens(req, res, session, kept)
     },
-    async end(req, res) {
+
+    read,
+    isKept: async (req) => tokens.has(req) || readCookie(req, tokensName) !== undefined,
+    tokens: async (req, session) => readTokens(req, session),
+    save: async () => true,
+
+    send(req, res, session, renewed) {
+      const { kept } = withinBudget(read(req) ?? session, renewed)
+      writeTokens(req, res, session, kept)
+    },
+
+    canKeep: (res) => !res.headersSent,
+
+    touch(req, res, session) {
+      writeSession(req, res, session, sessionSeal.seal(session))
+      // The tokens stay as they are, but for a secret that is being replaced: they must not end with it.
+      const sealed = readChunkedCookie(req, tokensName)
+      if (sealed === undefined || tokensSeal.isCurrent(sealed, session.id)) return
+      const kept = readTokens(req, session)
+      if (kept) writeTokens(req, res, session, { tokens: kept, sealed: tokensSeal.seal(kept, session.id) })
+    },
+
+    forget: async () => undefined,
+    async leave(req, res) {
       clearChunkedCookie(req, res, name, { secure })
-      opened.delete(req)
+      clearChunkedCookie(req, res, tokensName, { secure })
+      sessions.delete(req)
+      tokens.delete(req)
     },
   }
+}
+
+interface Kept {
+  readonly tokens: TokenSet
+  readonly sealed: string
 }
 
 function largestField(fields: object): [name: string, size: number] {

@@ -5,10 +5,16 @@
 
 import { createHash } from 'node:crypto'
 import type { Store } from '../stores/store.js'
-import type { Session } from './session.js'
 
-/** What names a session for its end. */
-export type EndableSession = Pick<Session, 'id' | 'issuer' | 'subject' | 'sid' | 'startedAt' | 'issuedAt'>
+/** What a session is ended by. */
+export interface EndableSession {
+  readonly id: string
+  readonly issuer: string
+  readonly subject?: string
+  readonly sid?: string
+  readonly startedAt: number
+  readonly issuedAt?: number
+}
 
 /** All methods throw `store_unavailable`. */
 export interface Endings {

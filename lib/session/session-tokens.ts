@@ -1,9 +1,23 @@
-/** An access token of a session that is still good, refreshed when it is due. */
+/** The access tokens of a session: one that is still good, refreshed when it is due, and the end of them all. */
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { isOAuthError, OAuthError } from '../errors.js'
-import type { TokenSet } from '../oauth/token-set.js'
-import { isFinalRefusal, SessionEnded, type Refresher, type RefreshableTokens } from '../tokens/refresh.js'
+import type { AccessTokenRequest } from '../oauth/refresh-token.js'
+import { isResource } from '../oauth/resource.js'
+import { parseScope } from '../oauth/scope.js'
+import { accessTokenOf, withAccessToken, type AccessToken, type TokenSet } from '../oauth/token-set.js'
+import type { Outcomes } from '../tokens/outcomes.js'
+import {
+  isFinalRefusal,
+  isRefreshable,
+  SessionEnded,
+  type RefreshableTokens,
+  type Refresher,
+  type RenewedTokens,
+} from '../tokens/refresh.js'
+import type { Revoke } from '../tokens/revoke.js'
+import { sessionHandle } from './endings.js'
+import type { FurtherTokens } from './further-tokens.js'
 import type { Session, Sessions } from './session.js'
 
 export interface AccessTokenOptions {
@@ -11,99 +25,238 @@ export interface AccessTokenOptions {
   minimumLifetime?: number
   /** Refreshes whatever the state of the token, for instance because an API has just refused it. Default false. */
   forceRefresh?: boolean
+  /** The API that the token is for (RFC 8707). Default: the option `resource` of `oauthLogin`. */
+  resource?: string
+  /** Scopes that the token shall have, with one space between: some of those granted. Default: as the server gives them. */
+  scope?: string
 }
 
-/**
- * Throws `login_required` when there is no good token any more and none can be had, `server_unavailable` or
- * `store_unavailable` when that is nobody's fault, and the server's refusals by their codes when they are ours.
- */
-export type SessionAccessToken = (
-  req: IncomingMessage,
-  res: ServerResponse,
-  session: Session,
-  options?: AccessTokenOptions,
-) => Promise<string>
+/** The request that asks, with the session that it belongs to. */
+export interface Visit {
+  readonly req: IncomingMessage
+  readonly res: ServerResponse
+  readonly session: Session
+}
+
+export interface SessionTokens {
+  /**
+   * Throws `login_required` when there is no good token any more and none can be had, `insufficient_scope` when the
+   * server gave fewer scopes than asked for, `invalid_configuration` for options that cannot be, `server_unavailable` or
+   * `store_unavailable` when that is nobody's fault, and the server's refusals by their codes when they are ours.
+   */
+  accessToken(visit: Visit, options?: AccessTokenOptions): Promise<string>
+  /** The newest tokens; nothing when the session has ended. Throws `store_unavailable`. */
+  newest(visit: Visit): Promise<TokenSet | undefined>
+  /** Gives all tokens up, here and at the server, while the user stays signed in. Throws `store_unavailable`. */
+  revoke(visit: Visit): Promise<void>
+}
 
 export interface SessionTokensOptions {
   sessions: Sessions
   refresher: Refresher
-  grant: (tokens: RefreshableTokens, session: Session) => Promise<TokenSet>
-  /** Told of tokens that nobody will use: they were issued while the user signed out. */
-  discard: (tokens: TokenSet) => void
+  outcomes: Outcomes
+  furtherTokens: FurtherTokens
+  /** The API that a session's own access token is for. */
+  resource: string | undefined
+  grant: (tokens: RefreshableTokens, session: Session, request: AccessTokenRequest) => Promise<TokenSet>
+  revoke: Revoke
   now: () => number
 }
 
-export function sessionAccessToken(settings: SessionTokensOptions): SessionAccessToken {
-  const { sessions, refresher, grant, discard, now } = settings
+export function createSessionTokens(settings: SessionTokensOptions): SessionTokens {
+  const { sessions, refresher, outcomes, furtherTokens, grant, revoke, now } = settings
 
-  return async (req, res, session, options = {}) => {
+  async function accessToken(visit: Visit, options: AccessTokenOptions): Promise<AccessToken> {
+    const { req, res, session } = visit
+    const wanted = wantedToken(session, options)
     const kept = await sessions.tokens(req, session)
     if (!kept) throw loginRequired('session_ended')
-    const tokens = refresher.latest(kept)
+    if (isGivenUp(kept)) throw loginRequired('revoked')
+    const first = await wanted.find(kept)
+    if (first && !isDue(first, options)) return first
+
+    const tokens = await outcomes.newest(kept)
     if (tokens !== kept && sessions.canKeep(res)) {
       // The answer that was to bring them may never have arrived, or the store failed to take them.
       await sessions.save(req, session, tokens)
       sessions.send(req, res, session, tokens)
     }
-    if (!isDue(tokens, options)) return tokens.access_token
-    if (!isRefreshable(tokens)) return whileGood(tokens, loginRequired('access_token_expired'))
-    if (!sessions.canKeep(res)) return whileGood(tokens, answeredTooEarly())
+    const access = tokens === kept ? first : await wanted.find(tokens)
+    if (access && !isDue(access, options)) return access
     try {
-      const renewed = await refresh(req, session, tokens)
-      sessions.send(req, res, session, renewed)
-      return renewed.access_token
+      if (!isRefreshable(tokens)) throw loginRequired('access_token_expired')
+      if (!sessions.canKeep(res)) throw answeredTooEarly()
+      const renewed = await refresh(visit, wanted, access, options)
+      sessions.send(req, res, session, renewed.tokens)
+      return renewed.access
     } catch (error) {
-      const isOver = error instanceof SessionEnded
-      if (isOver || isFinalRefusal(error)) {
+      if (error instanceof SessionEnded || wanted.isLost(error)) {
         await sessions.end(req, res, session)
-        throw loginRequired(isOver ? 'session_ended' : 'refresh_refused')
+        throw loginRequired(error instanceof SessionEnded ? 'session_ended' : 'refresh_refused')
       }
       if (options.forceRefresh) throw error
-      return whileGood(tokens, error)
+      // A token that cannot be renewed just now serves until its end.
+      if (access && isGood(access, {})) return access
+      throw wanted.isOwn && isRefusal(error) ? loginRequired('refresh_refused', error) : error
     }
   }
 
-  function refresh(req: IncomingMessage, session: Session, tokens: RefreshableTokens): Promise<TokenSet> {
-    return refresher.refresh(tokens, {
-      reread: async () => {
+  function refresh(
+    { req, session }: Visit,
+    wanted: WantedToken,
+    replaced: AccessToken | undefined,
+    options: AccessTokenOptions,
+  ): Promise<RenewedTokens> {
+    return refresher.refresh({
+      family: familyOf(session),
+      wanted: wanted.name,
+      replaces: replaced?.access_token,
+      isPatient: !replaced || !isGood(replaced, options),
+      async reread() {
         const kept = await sessions.tokens(req, session)
-        return kept && refresher.latest(kept)
+        if (!kept) throw new SessionEnded()
+        const tokens = await outcomes.newest(kept)
+        return { tokens, access: await wanted.find(tokens) }
       },
-      grant: (current) => grant(current, session),
-      save: async (renewed) => {
+      grant: async (tokens) => wanted.sorted(await grant(tokens, session, wanted.request), tokens),
+      async save(renewed) {
         // A logout while the server was asked has the last word.
-        if ((await sessions.tokens(req, session)) === undefined) {
-          discard(renewed)
+        if (!(await sessions.save(req, session, renewed.tokens))) {
+          void revoke(renewed.tokens)
           throw new SessionEnded()
         }
-        await sessions.save(req, session, renewed)
+        await wanted.keep(renewed.access)
       },
     })
   }
 
-  function isDue(
-    { expires_at, refresh_at }: TokenSet,
-    { minimumLifetime = 0, forceRefresh = false }: AccessTokenOptions,
-  ): boolean {
-    if (forceRefresh) return true
-    if (expires_at === undefined) return false
-    return now() >= (refresh_at ?? expires_at) || expires_at - now() < minimumLifetime
+  function wantedToken(session: Session, options: AccessTokenOptions): WantedToken {
+    const { resource = settings.resource, scope } = checkedRequest(options)
+    const request = { ...(resource !== undefined && { resource }), ...(scope && { scope }) }
+    const isOwn = resource === settings.resource && scope === undefined
+    return isOwn ? ownToken(request) : furtherToken(session, request, furtherTokens)
   }
 
-  /** A token that cannot be renewed just now serves until its end. */
-  function whileGood({ access_token, expires_at }: TokenSet, error: unknown): string {
-    if (expires_at === undefined || expires_at > now()) return access_token
-    throw isOAuthError(error) && isRefusal(error) ? loginRequired('refresh_refused', error) : error
+  function isGood({ expires_at }: AccessToken, options: AccessTokenOptions): boolean {
+    if (options.forceRefresh) return false
+    return expires_at === undefined || expires_at - now() >= Math.max(1, options.minimumLifetime ?? 0)
+  }
+
+  function isDue(token: AccessToken, options: AccessTokenOptions): boolean {
+    return !isGood(token, options) || (token.refresh_at !== undefined && now() >= token.refresh_at)
+  }
+
+  async function newest({ req, session }: Visit): Promise<TokenSet | undefined> {
+    const kept = await sessions.tokens(req, session)
+    return kept && outcomes.newest(kept)
+  }
+
+  return {
+    newest,
+
+    async accessToken(visit, options = {}) {
+      const token = await accessToken(visit, options)
+      const missing = options.scope?.split(' ').filter((scope) => !token.scope.includes(scope)) ?? []
+      if (missing.length === 0) return token.access_token
+      throw new OAuthError('insufficient_scope', {
+        scope: missing,
+        hint: `The server left out ${missing.join(' ')}. Ask the user for it with startLogin(req, res, { scope }).`,
+      })
+    },
+
+    // Not while they are refreshed: the new ones would live on.
+    revoke: (visit) =>
+      refresher.alone(familyOf(visit.session), async () => {
+        const { req, res, session } = visit
+        const tokens = await newest(visit)
+        if (!tokens) return
+        if (!sessions.canKeep(res)) throw answeredTooEarly()
+        const nothing = givenUp(tokens)
+        if (tokens.refresh_token !== undefined) await outcomes.keep(tokens.refresh_token, nothing)
+        await sessions.save(req, session, nothing)
+        sessions.send(req, res, session, nothing)
+        await revoke(tokens)
+      }),
   }
 }
 
-function isRefreshable(tokens: TokenSet): tokens is RefreshableTokens {
-  return tokens.refresh_token !== undefined
+/** What can be refreshed by one at a time only, by a name that tells nothing. */
+function familyOf({ id }: Session): string {
+  return sessionHandle(id)
+}
+
+/** What is left of a session's tokens when they were revoked. The user is who they were, and can sign out as before. */
+function givenUp({ scope, generation, id_token }: TokenSet): TokenSet {
+  return { access_token: '', scope, generation: generation + 1, ...(id_token !== undefined && { id_token }) }
+}
+
+function isGivenUp({ access_token }: TokenSet): boolean {
+  return access_token === ''
+}
+
+/** One access token among those of a session. */
+interface WantedToken {
+  /** Whether it is the one that the login asked for. */
+  readonly isOwn: boolean
+  readonly name: string
+  readonly request: AccessTokenRequest
+  /** What is at hand of it. */
+  find(tokens: TokenSet): Promise<AccessToken | undefined>
+  /** What a refresh gave: the session's new tokens, and the one asked for. */
+  sorted(renewed: TokenSet, before: TokenSet): RenewedTokens
+  keep(token: AccessToken): Promise<void>
+  /** Whether an error means that no refresh will ever succeed. */
+  isLost(error: unknown): boolean
+}
+
+function ownToken(request: AccessTokenRequest): WantedToken {
+  return {
+    isOwn: true,
+    name: '',
+    request,
+    find: async (tokens) => accessTokenOf(tokens),
+    sorted: (renewed) => ({ tokens: renewed, access: accessTokenOf(renewed) }),
+    keep: async () => undefined,
+    isLost: isFinalRefusal,
+  }
+}
+
+function furtherToken(session: Session, request: AccessTokenRequest, kept: FurtherTokens): WantedToken {
+  const { resource = null, scope = [] } = request
+  const name = JSON.stringify([resource, scope.toSorted()])
+  return {
+    isOwn: false,
+    name,
+    request,
+    find: () => kept.find(session, name),
+    sorted: (renewed, before) => ({
+      tokens: withAccessToken(renewed, before),
+      access: accessTokenOf(renewed),
+    }),
+    keep: (token) => kept.keep(session, name, token),
+    // A refusal without a name may be of this API alone.
+    isLost: (error) => isOAuthError(error) && error.code === 'invalid_grant',
+  }
+}
+
+function checkedRequest({ resource, scope }: AccessTokenOptions): AccessTokenRequest {
+  if (resource !== undefined && !isResource(resource))
+    throw cannotBe('resource', resource, 'give the URL of the API, without "#"')
+  const scopes = scope === undefined ? undefined : parseScope(scope)
+  if (scope !== undefined && !scopes) throw cannotBe('scope', scope, 'separate scopes by one space each')
+  return { ...(resource !== undefined && { resource }), ...(scopes && { scope: scopes }) }
+}
+
+function cannotBe(name: string, value: string, advice: string): OAuthError {
+  return new OAuthError('invalid_configuration', {
+    message: `accessToken: "${name}" is "${value}"; ${advice}`,
+    hint: advice,
+  })
 }
 
 /** A refusal that is neither for good nor our fault: another login brings other tokens. */
-function isRefusal({ status, code }: OAuthError): boolean {
-  return status < 500 && code !== 'login_required'
+function isRefusal(error: unknown): error is OAuthError {
+  return isOAuthError(error) && error.status < 500 && error.code !== 'login_required'
 }
 
 function loginRequired(reason: string, cause?: OAuthError): OAuthError {

@@ -5,9 +5,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { expiringMap } from '../expiring-map.js'
 import type { Claims } from '../jose/jwt.js'
 import type { TokenSet } from '../oauth/token-set.js'
+import { sessionHandle, type Endings } from './endings.js'
 
 export interface Session {
-  /** Random, known to nobody but the session itself. */
+  /** Random, known to nobody but the session itself; {@link sessionHandle} is the name that others may know. */
   readonly id: string
   readonly issuer: string
   /** The user, by the server's name for them; missing at servers without OpenID Connect. */
@@ -33,32 +34,52 @@ export interface SessionStorage {
   begin(req: IncomingMessage, res: ServerResponse, session: Session, tokens: TokenSet): Promise<void>
   /** What is at hand without asking a store; nothing when nobody is signed in. */
   read(req: IncomingMessage): Session | undefined
+  /** Whether the session still has its tokens. Throws `store_unavailable`. */
+  isKept(req: IncomingMessage, session: Session): Promise<boolean>
   /** The tokens; nothing when the session was ended elsewhere. Throws `store_unavailable`. */
   tokens(req: IncomingMessage, session: Session): Promise<TokenSet | undefined>
-  /** Keeps renewed tokens where all requests of the session see them; nothing to do without a store. */
-  save(req: IncomingMessage, session: Session, tokens: TokenSet): Promise<void>
+  /**
+   * Keeps renewed tokens where all requests of the session see them, unless newer ones are there. False when the session
+   * has ended. Nothing to do without a store.
+   */
+  save(req: IncomingMessage, session: Session, tokens: TokenSet): Promise<boolean>
   /** Gives renewed tokens to the browser; nothing to do with a store. */
   send(req: IncomingMessage, res: ServerResponse, session: Session, tokens: TokenSet): void
   /** Whether renewed tokens can still be kept: a cookie cannot be set once the response has begun. */
   canKeep(res: ServerResponse): boolean
-  /** Keeps a changed session; `tokens` stay as they are. */
+  /** Keeps a changed session; its tokens stay as they are. */
   touch(req: IncomingMessage, res: ServerResponse, session: Session): void
-  /** Forgets the session. Throws `store_unavailable`, and then the session lives on. */
-  end(req: IncomingMessage, res: ServerResponse, session: Session): Promise<void>
+  /** Forgets what a store has of the session. Throws `store_unavailable`, and then the session lives on. */
+  forget(req: IncomingMessage, session: Session): Promise<void>
+  /** Takes the session off the browser. Throws `store_unavailable`. */
+  leave(req: IncomingMessage, res: ServerResponse): Promise<void>
 }
 
-export interface Sessions extends Omit<SessionStorage, 'begin' | 'read' | 'touch'> {
+export interface Sessions {
+  ready: SessionStorage['ready']
+  canKeep: SessionStorage['canKeep']
   begin(
     req: IncomingMessage,
     res: ServerResponse,
     login: Pick<Session, 'issuer' | 'claims' | 'scope'> & { subject: string | undefined; tokens: TokenSet },
   ): Promise<void>
-  /** The session if it lives; a use after a while prolongs its idle time. */
+  /** The session at hand if it lives, as far as can be known without waiting; a use after a while prolongs its idle time. */
   read(req: IncomingMessage, res: ServerResponse): Session | undefined
+  /** Whether it lives indeed: it may have been ended elsewhere. Throws `store_unavailable`. */
+  lives(req: IncomingMessage, res: ServerResponse, session: Session): Promise<boolean>
+  /** Its tokens; nothing when it has ended. Throws `store_unavailable`. */
+  tokens(req: IncomingMessage, session: Session): Promise<TokenSet | undefined>
+  /** Keeps renewed tokens where other requests see them. False when the session has ended. Throws `store_unavailable`. */
+  save(req: IncomingMessage, session: Session, tokens: TokenSet): Promise<boolean>
+  /** Gives renewed tokens to the browser, and the session the scopes that they have. */
+  send(req: IncomingMessage, res: ServerResponse, session: Session, tokens: TokenSet): void
+  /** Ends it here and, by a mark, everywhere. Throws `store_unavailable`, and then it lives on. */
+  end(req: IncomingMessage, res: ServerResponse, session: Session): Promise<void>
 }
 
 export interface SessionOptions {
   storage: SessionStorage
+  endings: Endings
   /** Seconds without use after which a session ends. */
   idleLifetime: number
   /** Seconds after login at which a session ends. */
@@ -68,28 +89,28 @@ export interface SessionOptions {
 
 const mostRemembered = 100_000
 
-export function createSessions({ storage, idleLifetime, absoluteLifetime, now }: SessionOptions): Sessions {
+export function createSessions(options: SessionOptions): Sessions {
+  const { storage, endings, idleLifetime, absoluteLifetime, now } = options
   /** A use is noted once in a while, so that reading a page does not write a cookie each time. */
   const noteAfter = Math.min(idleLifetime / 10, 3_600)
 
-  /**
-   * Sessions that ended, by id, until they would have ended anyway. Without a store this is all that keeps a request
-   * which began before the logout from bringing the session back; it is forgotten when the process ends.
-   */
+  /** Sessions known to be over, by id: what can be known without asking the store. */
   const ended = expiringMap<true>({ most: mostRemembered, now })
+  const noteEnd = ({ id, endsAt }: Session) => ended.set(id, true, endsAt)
+  /** Those seen after their time, by their last use: a clock that is set back revives none. */
+  const lapsed = expiringMap<true>({ most: mostRemembered, now })
+  const use = ({ id, seenAt }: Session) => `${id} ${seenAt}`
+
+  async function hasEnded(session: Session): Promise<boolean> {
+    if (ended.get(session.id)) return true
+    const isOver = await endings.hasEnded(session)
+    if (isOver) noteEnd(session)
+    return isOver
+  }
 
   return {
     ready: storage.ready,
-    save: storage.save,
     canKeep: storage.canKeep,
-    tokens: async (req, session) => (ended.get(session.id) ? undefined : storage.tokens(req, session)),
-    send(req, res, session, tokens) {
-      if (!ended.get(session.id)) storage.send(req, res, session, tokens)
-    },
-    async end(req, res, session) {
-      await storage.end(req, res, session)
-      ended.set(session.id, true, session.endsAt)
-    },
 
     async begin(req, res, { issuer, subject, claims, scope, tokens: granted }) {
       const startedAt = now()
@@ -108,10 +129,49 @@ export function createSessions({ storage, idleLifetime, absoluteLifetime, now }:
 
     read(req, res) {
       const session = storage.read(req)
-      if (!session || !isAlive(session) || ended.get(session.id)) return undefined
+      if (!session || ended.get(session.id) || lapsed.get(use(session))) return undefined
+      if (!isAlive(session)) {
+        lapsed.set(use(session), true, now() + absoluteLifetime)
+        return undefined
+      }
       if (now() - session.seenAt >= noteAfter && !res.headersSent)
         storage.touch(req, res, { ...session, seenAt: now() })
       return session
+    },
+
+    async lives(req, res, session) {
+      const [isOver, isKept] = await Promise.all([hasEnded(session), storage.isKept(req, session)])
+      // Ended from elsewhere: what this browser still has of it is of no use to anybody.
+      if (isOver && isKept && storage.canKeep(res)) {
+        await storage.forget(req, session)
+        await storage.leave(req, res)
+      }
+      return isKept && !isOver
+    },
+
+    async tokens(req, session) {
+      const [isOver, tokens] = await Promise.all([hasEnded(session), storage.tokens(req, session)])
+      return isOver ? undefined : tokens
+    },
+
+    async save(req, session, tokens) {
+      return !(await hasEnded(session)) && storage.save(req, session, tokens)
+    },
+
+    send(req, res, session, tokens) {
+      if (ended.get(session.id)) return
+      storage.send(req, res, session, tokens)
+      const current = storage.read(req) ?? session
+      if (tokens.scope.join(' ') !== current.scope.join(' '))
+        storage.touch(req, res, { ...current, scope: tokens.scope })
+    },
+
+    async end(req, res, session) {
+      await storage.forget(req, session)
+      // Before the browser loses it: where no store has the session, the mark alone ends its copies.
+      await endings.endSession(sessionHandle(session.id))
+      noteEnd(session)
+      await storage.leave(req, res)
     },
   }
 

@@ -5,10 +5,10 @@
 
 import { createHash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { expiringMap } from '../expiring-map.js'
 import type { AuthorizationTransaction } from '../oauth/authorization-request.js'
 import { clearCookie, cookieNames, readCookie, writeCookie } from './cookies.js'
-import type { Seal } from './seal.js'
+import type { Seal } from '../seal.js'
+import type { Store } from '../stores/store.js'
 import { isSameSecret } from './secret.js'
 
 export interface Transaction extends AuthorizationTransaction {
@@ -20,8 +20,8 @@ export interface Transaction extends AuthorizationTransaction {
 
 export interface Transactions {
   begin(req: IncomingMessage, res: ServerResponse, transaction: Omit<Transaction, 'startedAt'>): void
-  /** The transaction of this state, handed out exactly once; nothing when it is unknown, too old or was taken. */
-  take(req: IncomingMessage, res: ServerResponse, state: string): Transaction | undefined
+  /** The transaction of this state, handed out exactly once; nothing when it is unknown, too old or was taken. Throws `store_unavailable`. */
+  take(req: IncomingMessage, res: ServerResponse, state: string): Promise<Transaction | undefined>
   /** Those of this browser that can still be finished. */
   inFlight(req: IncomingMessage): Transaction[]
 }
@@ -30,6 +30,8 @@ export interface TransactionOptions {
   /** Cookie names begin with it. */
   name: string
   seal: Seal<Transaction>
+  /** Remembers what was handed out: a cookie can be sent twice before it is cleared. */
+  store: Store
   secure: boolean
   /** Whether the answer comes by a POST from the server's site, which brings no `Lax` cookie along. */
   crossSite: boolean
@@ -44,19 +46,14 @@ export interface TransactionOptions {
 const headerBudget = 8_000
 /** Cookies that are looked at; further ones were planted by somebody. */
 const mostLookedAt = 32
-const mostRemembered = 10_000
 
 export function createTransactions(options: TransactionOptions): Transactions {
-  const { name, seal, crossSite, lifetime, most, now } = options
+  const { name, seal, store, crossSite, lifetime, most, now } = options
   // Browsers take `SameSite=None` from secure cookies only; on loopback they accept those over http.
   const attributes = crossSite
     ? ({ secure: true, sameSite: 'none' } as const)
     : ({ secure: options.secure, sameSite: 'lax' } as const)
-  /** What was handed out, by cookie name, until it would have expired: a cookie can be sent twice before it is cleared. */
-  const taken = expiringMap<true>({ most: mostRemembered, now })
-
-  const cookieName = (state: string) =>
-    `${name}.login.${createHash('sha256').update(state).digest('base64url').slice(0, 16)}`
+  const cookieName = (state: string) => `${name}.login.${digest(state).slice(0, 16)}`
 
   const loginCookies = (req: IncomingMessage) => cookieNames(req, `${name}.login.`).slice(0, mostLookedAt)
 
@@ -89,14 +86,14 @@ export function createTransactions(options: TransactionOptions): Transactions {
       writeCookie(res, cookieName(transaction.state), value, { ...attributes, maxAge: lifetime })
     },
 
-    take(req, res, state) {
+    async take(req, res, state) {
       const cookie = cookieName(state)
       const transaction = open(req, cookie)
       if (!transaction || !isSameSecret(transaction.state, state)) return undefined
+      // Before the cookie is cleared: when the store is away, another try finds everything as it was.
+      const isFirst = await store.add(`login:${digest(state)}`, '1', lifetime)
       clearCookie(res, cookie, attributes)
-      if (isStale(transaction) || taken.get(cookie)) return undefined
-      taken.set(cookie, true, transaction.startedAt + lifetime)
-      return transaction
+      return isFirst && !isStale(transaction) ? transaction : undefined
     },
 
     inFlight(req) {
@@ -106,4 +103,8 @@ export function createTransactions(options: TransactionOptions): Transactions {
       })
     },
   }
+}
+
+function digest(state: string): string {
+  return createHash('sha256').update(state).digest('base64url')
 }

@@ -13,6 +13,13 @@ interface Entry {
   readonly until: number
 }
 
+const memoryStores = new WeakSet<Store>()
+
+/** Whether a store ends with the process, so that nothing may be kept in it that is missed afterwards. */
+export function isMemoryStore(store: Store): boolean {
+  return memoryStores.has(store)
+}
+
 /** Forgets everything when the process ends. Several instances need a store that they share. */
 export function memoryStore({ maxEntries = 100_000 }: MemoryStoreOptions = {}): Store {
   const entries = new Map<string, Entry>()
@@ -32,7 +39,7 @@ export function memoryStore({ maxEntries = 100_000 }: MemoryStoreOptions = {}): 
     entries.set(key, { value, until: performance.now() + ttl * 1000 })
   }
 
-  return {
+  const store: Store = {
     get: async (keys) => keys.map((key) => found(key)?.value),
     set: async (key, value, ttl) => keep(key, value, ttl),
     async add(key, value, ttl) {
@@ -51,4 +58,6 @@ export function memoryStore({ maxEntries = 100_000 }: MemoryStoreOptions = {}): 
       return entries.delete(key)
     },
   }
+  memoryStores.add(store)
+  return store
 }

@@ -22,6 +22,7 @@ test('an answer becomes a token set with an absolute end', () => {
   expect(tokens({ refresh_token: 'rt', id_token: 'h.p.s', iat: 1, session_state: 'x' })).toEqual({
     access_token: 'at',
     expires_at: now + 3600,
+    generation: 0,
     refresh_at: expect.any(Number),
     scope: ['a', 'b'],
     refresh_token: 'rt',

@@ -2,9 +2,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { fitsChunkedCookie, readChunkedCookie, writeChunkedCookie } from '../../lib/session/chunked-cookie.js'
+import { fitChunkedCookies, readChunkedCookie, writeChunkedCookie } from '../../lib/session/chunked-cookie.js'
 import { cookieNames, readCookie } from '../../lib/session/cookies.js'
-import { createSeal } from '../../lib/session/seal.js'
+import { createSeal } from '../../lib/seal.js'
 
 const secret = 'Zp3vKq8sXw1yB5nM7tRc2dFg4hJk6lQa'
 const base64url = fc.stringMatching(/^[A-Za-z0-9_-]+$/)
@@ -78,7 +78,7 @@ describe('chunks', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 7_400 }), fc.integer({ min: 0, max: 4 }), (length, before) => {
         const value = 'x'.repeat(length)
-        fc.pre(fitsChunkedCookie('oauth', length))
+        fc.pre(fitChunkedCookies({ oauth: length }))
         const old = Array.from({ length: before }, (_, index) => `oauth${index === 0 ? '' : `.${index}`}=old`)
         const jar = new Map(old.map((cookie) => cookie.split('=', 2) as [string, string]))
         const response = headers()

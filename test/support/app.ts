@@ -4,7 +4,7 @@ import connect from 'connect'
 import express from 'express'
 import express4 from 'express4'
 import session from 'express-session'
-import { getAuth, oauthLogin, requireLogin, requireScope } from '../../lib/index.js'
+import { getAuth, memoryStore, oauthLogin, requireLogin, requireScope } from '../../lib/index.js'
 import { canary, type Secret } from './canaries.js'
 import { listening, stopped } from './listening.js'
 
@@ -63,6 +63,7 @@ export async function startApp(app: AppOptions): Promise<App> {
     baseUrl: url,
     storage: app.storage ?? 'cookie',
     secrets: [cookieSecret],
+    store: memoryStore(),
     ...options,
     onEvent: (event: LoginEvent) => {
       events.push(event)

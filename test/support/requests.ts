@@ -71,3 +71,9 @@ export async function cookiesOf(
   const cookies = await jar.getCookies(url)
   return cookies.filter(({ key }) => name.test(key)).map(({ key, value }) => ({ name: key, value }))
 }
+
+/** A Cookie header after a response: what it sets takes the place of what was there. */
+export function withNewCookies(cookie: string, { setCookies }: Page): string {
+  const pairs = [...cookie.split('; '), ...setCookies.map((header) => header.split(';', 1)[0] ?? '')]
+  return [...new Map(pairs.map((pair) => [pair.split('=', 1)[0], pair])).values()].join('; ')
+}

@@ -1,11 +1,11 @@
 /** The clock of the test, which is the clock of everything that runs in it. */
 import { onTestFinished, vi } from 'vitest'
 
-/** Goes ahead by so many seconds, and stands still until the test ends; timers run on. */
+/** Goes ahead by so many seconds, by both clocks, and stands still until the test ends; timers run on. */
 export function travel(seconds: number): void {
   if (!vi.isFakeTimers()) {
-    vi.useFakeTimers({ toFake: ['Date'] })
+    vi.useFakeTimers({ toFake: ['Date', 'performance'] })
     onTestFinished(() => void vi.useRealTimers())
   }
-  vi.setSystemTime(Date.now() + seconds * 1_000)
+  vi.advanceTimersByTime(seconds * 1_000)
 }

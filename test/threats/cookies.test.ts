@@ -6,18 +6,24 @@ import { openBrowser, type Browser } from '../support/browser.js'
 import { startFaultyServer, type Fault } from '../support/faulty-server.js'
 import { withClaims } from '../support/faulty-server/faults/modules-basic.js'
 import { tokenResponse } from '../support/faulty-server/token.js'
-import { oauthLogin, requireLogin } from '../../lib/index.js'
-import { createSeal } from '../../lib/session/seal.js'
+import { getAuth, oauthLogin, requireLogin } from '../../lib/index.js'
+import { createSeal } from '../../lib/seal.js'
 import { countingStore, sessionOver, type OpenStore } from '../support/express-session.js'
 import { bare, cookieHeader, cookiesOf, location, setsSession, typed } from '../support/requests.js'
 import { chain, serve, type Handler } from '../support/serve.js'
 import { travel } from '../support/time.js'
-import { registration, startStage, type Stage } from '../support/stage.js'
+import { registration, startStage, type Stage, type StageOptions } from '../support/stage.js'
 
 const secrets = ['Zp3vKq8sXw1yB5nM7tRc2dFg4hJk6lQa']
 
 describe('T13 a sealed value in the place of another', () => {
-  const kinds = ['session cookie', 'login cookie', 'stored session', 'stored tokens'] as const
+  const kinds = [
+    'session cookie',
+    'tokens cookie',
+    'login cookie',
+    'stored session',
+    'stored tokens',
+  ] as const
   type Kind = (typeof kinds)[number]
   /** A value as the package made it, and one of the same kind made for somebody else. */
   const offers = kinds.flatMap((kind) => [kind, `other ${kind}`] as const)
@@ -31,6 +37,7 @@ describe('T13 a sealed value in the place of another', () => {
   /** The names of the keys: a release that changes one signs everybody out. */
   it.each([
     ['session cookie', 'session'],
+    ['tokens cookie', 'session tokens'],
     ['login cookie', 'login'],
     ['stored session', 'stored session'],
     ['stored tokens', 'stored tokens'],
@@ -42,13 +49,16 @@ describe('T13 a sealed value in the place of another', () => {
     )
   })
 
+  const tokenRoute: NonNullable<StageOptions['routes']> = ({ get }) =>
+    get('/token', async (request, response) => response.end(await getAuth(request).accessToken()))
+
   function contextOf(sealed: string): string | undefined {
     const header = Buffer.from(sealed.split('.', 1)[0] ?? '', 'base64url').toString()
     return (JSON.parse(header) as { context?: string }).context
   }
 
   async function places() {
-    const cookie = await startStage({ options: { secrets } })
+    const cookie = await startStage({ options: { secrets }, routes: tokenRoute })
     const open = countingStore()
     const stored = await startStage({
       storage: 'session',
@@ -56,14 +66,17 @@ describe('T13 a sealed value in the place of another', () => {
       before: [sessionOver(open.store)],
     })
     cookie.server.register(stored.app.callbackUrl)
-    const user = await cookie.signedIn()
+    const [user, otherUser] = [await cookie.signedIn(), await cookie.signedIn()]
+    const [session, tokens] = [await sealedCookie(user, cookie.app.url), await tokensOf(user, cookie.app.url)]
     const [pending, otherPending] = [openBrowser(), openBrowser()]
     const callback = await cookie.pending(pending)
     await cookie.pending(otherPending)
     const [kept, otherKept] = [await keptOf(stored, open), await keptOf(stored, open)]
     const values: Record<(typeof offers)[number], string> = {
-      'session cookie': await sealedCookie(user, cookie.app.url),
+      'session cookie': session,
       'other session cookie': await sessionOfAnotherName(cookie),
+      'tokens cookie': tokens,
+      'other tokens cookie': await tokensOf(otherUser, cookie.app.url),
       'login cookie': await sealedCookie(pending, cookie.app.url),
       'other login cookie': await sealedCookie(otherPending, cookie.app.url),
       'stored session': kept.session,
@@ -72,7 +85,11 @@ describe('T13 a sealed value in the place of another', () => {
       'other stored tokens': otherKept.tokens,
     }
     const accepts: Record<Kind, (value: string) => Promise<boolean>> = {
-      'session cookie': async (value) => enters(cookie.app.url, `oauth=${value}`),
+      'session cookie': async (value) => enters(cookie.app.url, `oauth=${value}; oauth.tokens=${tokens}`),
+      'tokens cookie': async (value) => {
+        const both = `oauth=${session}; oauth.tokens=${value}`
+        return (await bare(`${cookie.app.url}/token`, { ...typed, cookie: both })).status === 200
+      },
       'login cookie': async (value) => {
         const state = new URL(callback).searchParams.get('state') ?? ''
         const before = cookie.server.counts.token
@@ -159,15 +176,17 @@ describe('T27 cookies planted beside ours', () => {
     expect(setCookies.length).toBeGreaterThanOrEqual(3)
     for (const cookie of setCookies) {
       expect(cookie).toMatch(
-        /^__Host-oauth(?:\.login\.[\w-]+|\.fresh)?=[^;]*; Max-Age=\d+; Path=\/; HttpOnly; Secure; SameSite=Lax$/,
+        /^__Host-oauth(?:\.login\.[\w-]+|\.fresh|\.tokens)?=[^;]*; Max-Age=\d+; Path=\/; HttpOnly; Secure; SameSite=Lax$/,
       )
     }
   })
 
   async function own({ app, server, pending, signedIn }: Stage, kind: 'session' | 'login') {
     if (kind === 'session') {
-      const value = await sealedCookie(await signedIn(), app.url)
-      return { name: 'oauth', value, isTaken: async (cookie: string) => enters(app.url, cookie) }
+      const browser = await signedIn()
+      const tokens = await tokensOf(browser, app.url)
+      const isTaken = async (cookie: string) => enters(app.url, `oauth.tokens=${tokens}; ${cookie}`)
+      return { name: 'oauth', value: await sealedCookie(browser, app.url), isTaken }
     }
     const browser = openBrowser()
     const callback = await pending(browser)
@@ -184,13 +203,15 @@ describe('T27 cookies planted beside ours', () => {
 describe('T28 a cookie of two users', () => {
   it('made of chunks of both opens for neither', async () => {
     const { app, signedIn } = await startStage({ server: { fault: largeClaims(3_000) } })
-    const [a, b] = [await chunksOf(await signedIn(), app.url), await chunksOf(await signedIn(), app.url)]
+    const [userA, userB] = [await signedIn(), await signedIn()]
+    const [a, b] = [await chunksOf(userA, app.url), await chunksOf(userB, app.url)]
+    const [tokensA, tokensB] = [await tokensOf(userA, app.url), await tokensOf(userB, app.url)]
     expect(a).toHaveLength(2)
-    expect(await enters(app.url, chunkHeader(a))).toBe(true)
-    expect(await enters(app.url, chunkHeader([a[0], b[1]]))).toBe(false)
-    expect(await enters(app.url, chunkHeader([b[0], a[1]]))).toBe(false)
+    expect(await enters(app.url, chunkHeader(a, tokensA))).toBe(true)
+    expect(await enters(app.url, chunkHeader([a[0], b[1]], tokensA))).toBe(false)
+    expect(await enters(app.url, chunkHeader([b[0], a[1]], tokensB))).toBe(false)
     const [first = '', second = ''] = a
-    expect(await enters(app.url, chunkHeader([`2~${second}`, first.slice(2)]))).toBe(false)
+    expect(await enters(app.url, chunkHeader([`2~${second}`, first.slice(2)], tokensA))).toBe(false)
   })
 })
 
@@ -225,8 +246,10 @@ describe('T31 chunks', () => {
     ['chunks in another order', ([first = '', second = '']) => [`2~${second}`, first.slice(2)]],
   ])('with %s are no session', async (_what, change) => {
     const { app, signedIn } = await startStage({ server: { fault: largeClaims(3_000) } })
-    const chunks = await chunksOf(await signedIn(), app.url)
-    expect(await enters(app.url, chunkHeader(change(chunks)))).toBe(false)
+    const browser = await signedIn()
+    const [chunks, tokens] = [await chunksOf(browser, app.url), await tokensOf(browser, app.url)]
+    expect(await enters(app.url, chunkHeader(chunks, tokens))).toBe(true)
+    expect(await enters(app.url, chunkHeader(change(chunks), tokens))).toBe(false)
   })
 
   it('left over from a larger session are no harm, and are cleared by a smaller one', async () => {
@@ -237,6 +260,15 @@ describe('T31 chunks', () => {
     await browser.visit(`${app.url}/login?returnTo=/private`)
     expect(browser.page.status).toBe(200)
     expect(await chunksOf(browser, app.url)).toHaveLength(1)
+  })
+
+  it('without the tokens are no session: a browser may throw away one cookie of two', async () => {
+    const { app, signedIn } = await startStage()
+    const browser = await signedIn()
+    const [session, tokens] = [await sealedCookie(browser, app.url), await tokensOf(browser, app.url)]
+    expect(await enters(app.url, `oauth=${session}; oauth.tokens=${tokens}`)).toBe(true)
+    expect(await enters(app.url, `oauth=${session}`)).toBe(false)
+    expect(await enters(app.url, `oauth.tokens=${tokens}`)).toBe(false)
   })
 
   it('are all cleared by a logout', async () => {
@@ -301,11 +333,15 @@ describe('T32 a cookie that says it is compressed', () => {
     '%o is not ours',
     async (header) => {
       const { app, signedIn } = await startStage()
-      const [, ...parts] = (await sealedCookie(await signedIn(), app.url)).split('.')
+      const browser = await signedIn()
+      const sealed = await sealedCookie(browser, app.url)
+      const tokens = await tokensOf(browser, app.url)
+      expect(await enters(app.url, chunkHeader([sealed], tokens))).toBe(true)
+      const [, ...parts] = sealed.split('.')
       const first = Buffer.from(JSON.stringify({ alg: 'dir', enc: 'A256GCM', ...header })).toString(
         'base64url',
       )
-      expect(await enters(app.url, `oauth=${[first, ...parts].join('.')}`)).toBe(false)
+      expect(await enters(app.url, chunkHeader([[first, ...parts].join('.')], tokens))).toBe(false)
     },
   )
 })
@@ -396,8 +432,16 @@ async function chunksOf(browser: Browser, url: string): Promise<string[]> {
   return (await cookiesOf(browser, url, /^oauth(?:\.\d)?$/)).map(({ value }) => value)
 }
 
-function chunkHeader(chunks: readonly (string | undefined)[]): string {
-  return chunks.map((chunk, index) => `oauth${index === 0 ? '' : `.${index}`}=${chunk}`).join('; ')
+/** The cookies of a session: the chunks of who it is of, and its tokens. */
+function chunkHeader(chunks: readonly (string | undefined)[], tokens: string): string {
+  const session = chunks.map((chunk, index) => `oauth${index === 0 ? '' : `.${index}`}=${chunk}`)
+  return [...session, `oauth.tokens=${tokens}`].join('; ')
+}
+
+async function tokensOf(browser: Browser, url: string): Promise<string> {
+  const [cookie] = await cookiesOf(browser, url, /^oauth\.tokens$/)
+  if (!cookie) throw new Error('the browser has no tokens of ours')
+  return cookie.value
 }
 
 async function enters(url: string, cookie: string): Promise<boolean> {
@@ -418,11 +462,10 @@ async function publicApp(...handlers: readonly Handler[]) {
       const [cookie = ''] = start.setCookies[0]?.split(';') ?? []
       const callback = new URL(location(await bare(location(start), typed)))
       const end = await bare(url + callback.pathname + callback.search, { ...typed, cookie })
-      const session = end.setCookies
-        .map((header) => header.split(';')[0] ?? '')
-        .find((pair) => pair.startsWith('__Host-oauth='))
+      const pairs = end.setCookies.map((header) => header.split(';')[0] ?? '')
+      const session = pairs.find((pair) => pair.startsWith('__Host-oauth='))
       return {
-        cookie: session ?? '',
+        cookie: pairs.filter((pair) => /^__Host-oauth(\.tokens)?=/.test(pair)).join('; '),
         value: session?.slice('__Host-oauth='.length) ?? '',
         setCookies: [...start.setCookies, ...end.setCookies],
       }

@@ -4,9 +4,8 @@ import { storages, type AppOptions } from '../support/app.js'
 import { json, type Answer } from '../support/faulty-server/answer.js'
 import type { Steps } from '../support/faulty-server/provider.js'
 import { grants, tokenResponse } from '../support/faulty-server/token.js'
-import type { Page } from '../support/browser.js'
 import { countingStore, sessionOver } from '../support/express-session.js'
-import { bare, cookieHeader, ownForm, typed } from '../support/requests.js'
+import { bare, cookieHeader, ownForm, typed, withNewCookies } from '../support/requests.js'
 import { startStage } from '../support/stage.js'
 import { travel } from '../support/time.js'
 
@@ -270,7 +269,7 @@ test('a late tab gets the new cookie, too: the answer that was to bring it may h
   const late = await tokenWith(old)
   expect(late.body).toBe(issued()[1])
   travel(61)
-  expect((await tokenWith(newCookie(late))).body).toBe(issued()[2])
+  expect((await tokenWith(withNewCookies(old, late))).body).toBe(issued()[2])
   expect([server.counts.token, server.complaints]).toEqual([3, []])
 })
 
@@ -286,10 +285,6 @@ test('T61 a store that fails to take new tokens loses none: they are kept when i
   expect((await tokenPage()).body).toBe(issued()[2])
   expect([server.counts.token, server.complaints]).toEqual([3, []])
 })
-
-function newCookie({ setCookies }: Page): string {
-  return setCookies.map((header) => header.split(';', 1)[0]).join('; ')
-}
 
 test('without a refresh token the user signs in again when the access token has ended', async () => {
   const { tokenPage, issued } = await lifecycle({

@@ -10,6 +10,8 @@ export interface Seal<T> {
   seal(value: T, context?: string): string
   /** The value, or nothing when it was not sealed by this seal for this place. */
   open(sealed: string, context?: string): T | undefined
+  /** Whether the value was sealed with the first secret. False: it will not open for long. */
+  isCurrent(sealed: string, context?: string): boolean
 }
 
 const ivLength = 12
@@ -47,6 +49,7 @@ export function createSeal<T>(secrets: readonly string[], purpose: string): Seal
         cipher.getAuthTag().toString('base64url'),
       ].join('.')
     },
+    isCurrent: (sealed, context) => sealed.startsWith(`${headerFor(current.id, context)}.`),
     open(sealed, context) {
       const [header, encryptedKey, iv, text, tag, ...rest] = sealed
         .split('.')

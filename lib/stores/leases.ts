@@ -1,0 +1,41 @@
+/** Doing something alone among all instances: a lease is had by one at a time, for as long as its holder renews it. */
+
+import { randomBytes } from 'node:crypto'
+import type { Store } from './store.js'
+
+export interface Lease {
+  /** Lets the next one in. Never throws: a lease that cannot be given back ends by itself. */
+  release(): Promise<void>
+}
+
+export interface Leases {
+  /** A lease, or nothing while somebody else has it. Throws what the store throws. */
+  take(key: string): Promise<Lease | undefined>
+}
+
+/** Seconds that others wait for a holder that was killed. Renewed three times in that time while the holder lives. */
+const lifetime = 4
+
+/**
+ * A holder that is held up for longer than its lease loses it without knowing. What is done under a lease must
+ * therefore be written so that an older outcome never takes the place of a newer one.
+ */
+export function createLeases(store: Store): Leases {
+  return {
+    async take(key) {
+      const name = `lease:${key}`
+      const holder = randomBytes(16).toString('base64url')
+      if (!(await store.add(name, holder, lifetime))) return undefined
+      const renewal = setInterval(
+        () => void store.replace(name, holder, holder, lifetime).catch(() => undefined),
+        (lifetime * 1000) / 4,
+      ).unref()
+      return {
+        async release() {
+          clearInterval(renewal)
+          await store.delete(name, holder).catch(() => undefined)
+        },
+      }
+    },
+  }
+}

@@ -1,0 +1,66 @@
+/**
+ * What became of refresh tokens that were used a moment ago. Whoever still holds the old one, such as a tab that was
+ * loaded before, gets the new tokens without asking the server, which would take the second use for a theft.
+ */
+
+import { createHash } from 'node:crypto'
+import { expiringMap } from '../expiring-map.js'
+import type { TokenSet } from '../oauth/token-set.js'
+import type { Seal } from '../seal.js'
+import type { Store } from '../stores/store.js'
+
+export interface Outcomes {
+  /** Never throws: what the store does not take is remembered here. */
+  keep(spent: string, renewed: TokenSet): Promise<void>
+  /** The newest tokens known in place of these. Throws `store_unavailable`. */
+  newest(tokens: TokenSet): Promise<TokenSet>
+}
+
+export interface OutcomesOptions {
+  store: Store
+  seal: Seal<TokenSet>
+  now: () => number
+}
+
+/** Seconds. */
+const lifetime = 30
+/** Refreshes of one session in that time, at most. */
+const mostSteps = 100
+
+export function createOutcomes({ store, seal, now }: OutcomesOptions): Outcomes {
+  const untaken = expiringMap<TokenSet>({ most: 10_000, now })
+
+  async function find(spent: string): Promise<TokenSet | undefined> {
+    const key = outcomeKey(spent)
+    const here = untaken.get(key)
+    if (here) return here
+    const [sealed] = await store.get([key])
+    return sealed === undefined ? undefined : seal.open(sealed, key)
+  }
+
+  return {
+    async keep(spent, renewed) {
+      const key = outcomeKey(spent)
+      try {
+        await store.set(key, seal.seal(renewed, key), lifetime)
+      } catch {
+        untaken.set(key, renewed, now() + lifetime)
+      }
+    },
+
+    async newest(tokens) {
+      let newest = tokens
+      for (let step = 0; step < mostSteps && newest.refresh_token !== undefined; step++) {
+        const next = await find(newest.refresh_token)
+        if (!next || next.generation <= newest.generation) break
+        newest = next
+      }
+      return newest
+    },
+  }
+}
+
+/** A digest: the key gives no token away, and whoever can compute it holds the token. */
+function outcomeKey(refreshToken: string): string {
+  return `outcome:${createHash('sha256').update(refreshToken).digest('base64url')}`
+}
