@@ -1,9 +1,10 @@
 /** A store in this process alone: for one instance, for development and for tests. */
 
+import { checkOptions } from '../options.js'
 import type { Store } from './store.js'
 
 export interface MemoryStoreOptions {
-  /** Entries at most; a further one takes the place of the one that came first. Default 100 000. */
+  /** Entries at most; beyond that, those go that came first. Default 100 000. */
   maxEntries?: number
 }
 
@@ -20,9 +21,19 @@ export function isMemoryStore(store: Store): boolean {
   return memoryStores.has(store)
 }
 
-/** Forgets everything when the process ends. Several instances need a store that they share. */
-export function memoryStore({ maxEntries = 100_000 }: MemoryStoreOptions = {}): Store {
+const known: Record<keyof MemoryStoreOptions, true> = { maxEntries: true }
+
+/**
+ * Forgets everything when the process ends. Several instances need a store that they share. Throws
+ * `invalid_configuration` for options that are not right.
+ */
+export function memoryStore(options: MemoryStoreOptions = {}): Store {
+  const check = checkOptions('memoryStore', options, known)
+  const { maxEntries = 100_000 } = options
+  if (!Number.isInteger(maxEntries) || maxEntries < 1)
+    check.refuse('maxEntries', `is ${maxEntries}`, 'give a whole number from 1')
   const entries = new Map<string, Entry>()
+  let room = Math.min(maxEntries, 1000)
 
   function found(key: string): Entry | undefined {
     const entry = entries.get(key)
@@ -31,12 +42,21 @@ export function memoryStore({ maxEntries = 100_000 }: MemoryStoreOptions = {}): 
 
   function keep(key: string, value: string, ttl: number): void {
     entries.delete(key)
-    // The oldest come first. Those whose time is over go with them, as far as they are met.
-    for (const [oldest, entry] of entries) {
-      if (entry.until > performance.now() && entries.size < maxEntries) break
+    if (entries.size >= room) makeRoom()
+    entries.set(key, { value, until: performance.now() + ttl * 1000 })
+  }
+
+  /** Forgets what is over, wherever it stands; when everything is good still and there is no room, the oldest few. */
+  function makeRoom(): void {
+    const now = performance.now()
+    for (const [key, entry] of entries) if (entry.until <= now) entries.delete(key)
+    // A hundredth at once, and next time after as many writes as there is room for: each bears little of this walk.
+    const most = entries.size < maxEntries ? maxEntries : maxEntries - 1 - Math.floor(maxEntries / 100)
+    for (const oldest of entries.keys()) {
+      if (entries.size <= most) break
       entries.delete(oldest)
     }
-    entries.set(key, { value, until: performance.now() + ttl * 1000 })
+    room = Math.min(maxEntries, Math.max(1000, 2 * entries.size))
   }
 
   const store: Store = {

@@ -28,7 +28,11 @@ test('an answer becomes a token set with an absolute end', () => {
     refresh_token: 'rt',
     id_token: 'h.p.s',
   })
-  expect(tokens({ expires_in: undefined, scope: undefined })).toEqual({ access_token: 'at', scope: ['a'] })
+  expect(tokens({ expires_in: undefined, scope: undefined })).toEqual({
+    access_token: 'at',
+    scope: ['a'],
+    generation: 0,
+  })
 })
 
 describe('T70 the end', () => {
