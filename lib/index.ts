@@ -17,4 +17,10 @@ export type { AuthorizationParameters, ResponseMode } from './oauth/authorizatio
 export type { ClientKey, TokenEndpointAuthMethod } from './oauth/client-authentication.js'
 export type { ServerEndpoints } from './oauth/server-metadata.js'
 export { memoryStore, type MemoryStoreOptions } from './stores/memory-store.js'
+export {
+  redisStore,
+  type IoredisClient,
+  type NodeRedisClient,
+  type RedisStoreOptions,
+} from './stores/redis-store.js'
 export type { Store } from './stores/store.js'
