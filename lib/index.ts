@@ -18,6 +18,12 @@ export type { ClientKey, TokenEndpointAuthMethod } from './oauth/client-authenti
 export type { ServerEndpoints } from './oauth/server-metadata.js'
 export { memoryStore, type MemoryStoreOptions } from './stores/memory-store.js'
 export {
+  postgresStore,
+  type PostgresPool,
+  type PostgresStore,
+  type PostgresStoreOptions,
+} from './stores/postgres-store.js'
+export {
   redisStore,
   type IoredisClient,
   type NodeRedisClient,
