@@ -5,6 +5,7 @@ import { OAuthError } from '../errors.js'
 /**
  * The few operations that locks, token records, ended sessions and replay protection are made of. Each is atomic, and
  * an entry is gone once its time is over, by the store's own clock. Values are sealed or say nothing about anybody.
+ * Keys have 500 characters at most; keys and values are well-formed text without U+0000, which PostgreSQL refuses.
  * A call that cannot be answered throws whatever it likes.
  */
 export interface Store {
