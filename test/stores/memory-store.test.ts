@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { memoryStore } from '../../lib/index.js'
-import { travel } from '../support/time.js'
+import { jump } from '../support/time.js'
 import { obeysTheContract } from './contract.js'
 
 describe('memoryStore', () => {
@@ -31,10 +31,10 @@ describe('memoryStore', () => {
     const store = memoryStore()
     await store.set('key', '1', 0.05)
     await store.set('long', '1', 60)
-    travel(-3600)
+    jump(-3600)
     await sleep(120)
     expect(await store.get(['key', 'long'])).toEqual([undefined, '1'])
-    travel(2 * 3600)
+    jump(2 * 3600)
     expect(await store.get(['long'])).toEqual(['1'])
   })
 

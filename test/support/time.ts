@@ -9,3 +9,12 @@ export function travel(seconds: number): void {
   }
   vi.advanceTimersByTime(seconds * 1_000)
 }
+
+/** Sets the wall clock so many seconds ahead or back, until the test ends; it stands still there. */
+export function jump(seconds: number): void {
+  if (!vi.isFakeTimers()) {
+    vi.useFakeTimers({ toFake: ['Date'] })
+    onTestFinished(() => void vi.useRealTimers())
+  }
+  vi.setSystemTime(Date.now() + seconds * 1_000)
+}
