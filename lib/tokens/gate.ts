@@ -89,12 +89,11 @@ interface Turn {
   begin(): void
 }
 
-/** Only what the server itself says: another failure may be of one session alone. */
+/** Seconds. Only a limit holds everybody back: another failure may be of one session, or of one request. */
 function pauseAskedFor(error: unknown): number {
-  if (!isOAuthError(error) || error.code !== 'server_unavailable') return 0
-  const asked = Number(error.headers['retry-after'] ?? 0)
-  const isLimit = error.reason === 'status_429' || error.reason === 'status_503'
-  return isLimit && Number.isFinite(asked) ? Math.min(asked, longestPause) : 0
+  if (!isOAuthError(error) || error.reason !== 'status_429') return 0
+  const asked = Number(error.headers['retry-after'])
+  return Number.isFinite(asked) ? Math.min(asked, longestPause) : 0
 }
 
 function tooBusy(pause: number): OAuthError {

@@ -1,0 +1,101 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describe, expect, test } from 'vitest'
+import { OAuthError } from '../../lib/index.js'
+import { createGate, type Gate } from '../../lib/tokens/gate.js'
+
+/** Requests that wait until they are answered, and how many were there at once. */
+function server() {
+  const open: (() => void)[] = []
+  let most = 0
+  return {
+    ask: () =>
+      new Promise<void>((resolve) => {
+        open.push(resolve)
+        most = Math.max(most, open.length)
+      }),
+    async answerAll() {
+      while (open.length > 0) {
+        for (const answer of open.splice(0)) answer()
+        await sleep(1)
+      }
+    },
+    get open() {
+      return open.length
+    },
+    get most() {
+      return most
+    },
+  }
+}
+
+function limited(seconds: string): OAuthError {
+  return new OAuthError('server_unavailable', {
+    reason: 'status_429',
+    headers: { 'retry-after': seconds },
+  })
+}
+
+async function refused(gate: Gate, error: OAuthError): Promise<void> {
+  await expect(gate.run(() => Promise.reject(error), true)).rejects.toBe(error)
+}
+
+describe('the gate to the token endpoint', () => {
+  test('T65 lets fifty in at once, and all others in their turn', async () => {
+    const gate = createGate()
+    const asked = server()
+    const done = Array.from({ length: 400 }, () => gate.run(asked.ask, true))
+    await sleep(5)
+    expect(asked.open).toBe(50)
+    await asked.answerAll()
+    await Promise.all(done)
+    expect(asked.most).toBe(50)
+  })
+
+  test('sends away at once whoever is not patient, and whoever would be the 1 001st to wait', async () => {
+    const gate = createGate()
+    const asked = server()
+    const done = Array.from({ length: 1_050 }, () => gate.run(asked.ask, true))
+    const busy = { code: 'server_unavailable', reason: 'too_busy', headers: { 'retry-after': '1' } }
+    await expect(gate.run(asked.ask, false)).rejects.toMatchObject(busy)
+    await expect(gate.run(asked.ask, true)).rejects.toMatchObject(busy)
+    await asked.answerAll()
+    await Promise.all(done)
+    await expect(gate.run(async () => 'in', false)).resolves.toBe('in')
+  })
+
+  test('holds all back for as long as the server says, and no longer', async () => {
+    const gate = createGate()
+    await refused(gate, limited('1'))
+    await expect(gate.run(async () => 'in', false)).rejects.toMatchObject({ headers: { 'retry-after': '1' } })
+    const start = performance.now()
+    await expect(gate.run(async () => 'in', true)).resolves.toBe('in')
+    expect(performance.now() - start).toBeGreaterThan(900)
+  })
+
+  test('holds all back for five seconds when a limit was met and the server says no time', async () => {
+    const gate = createGate()
+    await refused(gate, new OAuthError('server_unavailable', { reason: 'status_429' }))
+    await expect(gate.run(async () => 'in', false)).rejects.toMatchObject({ headers: { 'retry-after': '5' } })
+  })
+
+  test('keeps nobody waiting for longer than ten seconds', async () => {
+    const gate = createGate()
+    await refused(gate, limited('60'))
+    await expect(gate.run(async () => 'in', true)).rejects.toMatchObject({
+      headers: { 'retry-after': '60' },
+    })
+  })
+
+  test.each([
+    ['a failure of another kind', new Error('broken')],
+    [
+      'a server that says no time',
+      new OAuthError('server_unavailable', { reason: 'status_429', headers: {} }),
+    ],
+    ['a refusal', new OAuthError('invalid_grant')],
+  ])('%s holds nobody else back', async (_what, error) => {
+    const gate = createGate()
+    await refused(gate, error as OAuthError)
+    await expect(gate.run(async () => 'in', false)).resolves.toBe('in')
+  })
+})
