@@ -1,0 +1,140 @@
+/** Applications in a process of their own, with the package as its users get it, and a look into that process. */
+import dns from 'node:dns'
+import { createServer } from 'node:http'
+import express, { type ErrorRequestHandler, type Express } from 'express'
+import session from 'express-session'
+import {
+  getAuth,
+  isOAuthError,
+  oauthLogin,
+  requireLogin,
+  type OAuthErrorCode,
+  type OAuthEvent,
+  type OAuthLoginOptions,
+} from 'express-oauth-kit'
+import { listening } from '../../support/listening.js'
+import { travel } from './clock.js'
+import { serveCommands } from './worker.js'
+
+/** One application for each; what is left out is set here. */
+export type AppSetup = Pick<OAuthLoginOptions, 'issuer' | 'clientId' | 'storage'> & Partial<OAuthLoginOptions>
+
+export interface AppWorker {
+  readonly args: { readonly apps: readonly AppSetup[] }
+  /** Where the applications are, in their order. */
+  readonly ready: readonly string[]
+  readonly commands: AppCommands
+}
+
+export interface AppCommands {
+  /** What happened in all of its applications since it was last asked. */
+  events(): ToldEvent[]
+  /** Whether the names of servers can be resolved. */
+  resolve(works: boolean): void
+  /** Puts the clock forward by so many seconds, where it stands still. */
+  travel(seconds: number): void
+  /** What the process holds, after its garbage was collected. */
+  measure(): Promise<Holdings>
+}
+
+export interface ToldEvent {
+  readonly type: OAuthEvent['type']
+  readonly code?: OAuthErrorCode
+}
+
+export interface Holdings {
+  /** Bytes. */
+  readonly rss: number
+  readonly heapUsed: number
+  readonly external: number
+  /** What keeps the process alive, counted by kind. */
+  readonly resources: Readonly<Record<string, number>>
+}
+
+const collectGarbage = globalThis.gc
+
+void serveCommands<AppWorker>(async ({ apps }) => {
+  let events: ToldEvent[] = []
+  const names = localNames()
+  const keep = (event: OAuthEvent) =>
+    void events.push({ type: event.type, ...('code' in event && { code: event.code }) })
+  return {
+    ready: await Promise.all(apps.map(async (setup) => startApp(setup, keep))),
+    commands: {
+      events: () => {
+        const told = events
+        events = []
+        return told
+      },
+      resolve: (works) => names.resolve(works),
+      travel,
+      measure,
+    },
+  }
+})
+
+async function startApp(setup: AppSetup, onEvent: (event: OAuthEvent) => void): Promise<string> {
+  const server = createServer()
+  const url = await listening(server, 'localhost')
+  server.on(
+    'request',
+    application({ baseUrl: url, secrets: ['a secret of thirty-two bytes or more'], ...setup, onEvent }),
+  )
+  return url
+}
+
+function application(options: OAuthLoginOptions): Express {
+  const app = express()
+  if (options.storage === 'session') {
+    app.use(session({ secret: 'of the session cookie only', resave: false, saveUninitialized: false }))
+  }
+  app.use(oauthLogin(options))
+  app.get('/open', (_req, res) => res.send('<!doctype html><title>Open to all</title>'))
+  app.get('/private', requireLogin(), (req, res) => res.send(getAuth(req).scopes.join(' ')))
+  app.get('/token', requireLogin(), async (req, res) => {
+    res.send(await getAuth(req).accessToken({ forceRefresh: req.query['force'] !== undefined }))
+  })
+  app.use(errorPage)
+  return app
+}
+
+/** As in the README, but for the code, which is for the campaign. */
+const errorPage: ErrorRequestHandler = (error, _req, res, next) => {
+  if (res.headersSent || !isOAuthError(error)) return next(error)
+  return res.status(error.status).set(error.headers).send(error.code)
+}
+
+/** Names below `.localhost` are this machine's wherever it runs, or are not to be had at all. */
+function localNames(): { resolve(works: boolean): void } {
+  const lookup = dns.lookup
+  let isWorking = true
+  dns.lookup = Object.assign(resolveLocal, lookup)
+
+  function resolveLocal(...[host, options, done]: Parameters<typeof lookupAll>): void {
+    if (!host.endsWith('.localhost')) lookupAll(host, options, done)
+    else if (isWorking) setImmediate(() => done(null, [{ address: '127.0.0.1', family: 4 }]))
+    else
+      setImmediate(() =>
+        done(Object.assign(new Error(`getaddrinfo ENOTFOUND ${host}`), { code: 'ENOTFOUND' }), []),
+      )
+  }
+  function lookupAll(
+    host: string,
+    options: dns.LookupAllOptions,
+    done: (error: NodeJS.ErrnoException | null, addresses: dns.LookupAddress[]) => void,
+  ): void {
+    lookup(host, options, done)
+  }
+  return { resolve: (works) => void (isWorking = works) }
+}
+
+async function measure(): Promise<Holdings> {
+  for (let rounds = 0; rounds < 5; rounds += 1) {
+    collectGarbage?.()
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  const { rss, heapUsed, external } = process.memoryUsage()
+  const resources: Record<string, number> = {}
+  for (const kind of process.getActiveResourcesInfo()) resources[kind] = (resources[kind] ?? 0) + 1
+  return { rss, heapUsed, external, resources }
+}
