@@ -4,7 +4,7 @@ import { createServer } from 'node:http'
 import { promisify } from 'node:util'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { listening, stopped } from '../support/listening.js'
-import { atMost, exactly, randomFrom, type Campaign } from './support/campaign.js'
+import { atMost, exactly, noted, randomFrom, type Campaign } from './support/campaign.js'
 import { runCampaigns } from './support/runner.js'
 
 async function outcomeOf(...runs: readonly Campaign['run'][]) {
@@ -19,7 +19,11 @@ async function outcomeOf(...runs: readonly Campaign['run'][]) {
   return { code, lines, text: lines.join('\n'), last: lines.at(-1) }
 }
 
-const good = async () => [exactly('logouts', 0, 0), atMost('slowest answer', 12, 200, { unit: 'ms' })]
+const good = async () => [
+  exactly('logouts', 0, 0),
+  atMost('slowest answer', 12, 200, { unit: 'ms' }),
+  noted('retries', 3),
+]
 
 test('figures that hold are printed as a table, and the exit code is 0', async () => {
   const { code, lines } = await outcomeOf(good)
@@ -29,6 +33,7 @@ test('figures that hold are printed as a table, and the exit code is 0', async (
     '  what            asked     measured',
     '  logouts         0         0         ok',
     '  slowest answer  ≤ 200 ms  12 ms     ok',
+    '  retries                   3',
     '\nCampaigns: 2 passed, 0 failed',
   ])
 })

@@ -2,7 +2,7 @@
 import dns from 'node:dns'
 import { createServer } from 'node:http'
 import express, { type ErrorRequestHandler, type Express } from 'express'
-import session from 'express-session'
+import session, { MemoryStore } from 'express-session'
 import {
   getAuth,
   isOAuthError,
@@ -14,6 +14,7 @@ import {
 } from 'express-oauth-kit'
 import { listening } from '../../support/listening.js'
 import { travel } from './clock.js'
+import { watchStalls } from './stalls.js'
 import { serveCommands } from './worker.js'
 
 /** One application for each; what is left out is set here. */
@@ -31,9 +32,13 @@ export interface AppCommands {
   events(): ToldEvent[]
   /** Whether the names of servers can be resolved. */
   resolve(works: boolean): void
+  /** The longest stretch, in milliseconds, in which the process did not run since this was last asked. */
+  stalled(): number
   /** Puts the clock forward by so many seconds, where it stands still. */
   travel(seconds: number): void
-  /** What the process holds, after its garbage was collected. */
+  /**
+   * What the process holds, after its garbage was collected. Sessions in a store end here: an app keeps them elsewhere.
+   */
   measure(): Promise<Holdings>
 }
 
@@ -53,9 +58,13 @@ export interface Holdings {
 
 const collectGarbage = globalThis.gc
 
+/** Of all applications. */
+const stores: MemoryStore[] = []
+
 void serveCommands<AppWorker>(async ({ apps }) => {
   let events: ToldEvent[] = []
   const names = localNames()
+  const stalls = watchStalls()
   const keep = (event: OAuthEvent) =>
     void events.push({ type: event.type, ...('code' in event && { code: event.code }) })
   return {
@@ -66,6 +75,7 @@ void serveCommands<AppWorker>(async ({ apps }) => {
         events = []
         return told
       },
+      stalled: stalls.longest,
       resolve: (works) => names.resolve(works),
       travel,
       measure,
@@ -86,7 +96,10 @@ async function startApp(setup: AppSetup, onEvent: (event: OAuthEvent) => void): 
 function application(options: OAuthLoginOptions): Express {
   const app = express()
   if (options.storage === 'session') {
-    app.use(session({ secret: 'of the session cookie only', resave: false, saveUninitialized: false }))
+    const store = new MemoryStore()
+    stores.push(store)
+    const secret = 'of the session cookie only'
+    app.use(session({ secret, resave: false, saveUninitialized: false, store }))
   }
   app.use(oauthLogin(options))
   app.get('/open', (_req, res) => res.send('<!doctype html><title>Open to all</title>'))
@@ -129,6 +142,7 @@ function localNames(): { resolve(works: boolean): void } {
 }
 
 async function measure(): Promise<Holdings> {
+  await Promise.all(stores.map((store) => new Promise<void>((resolve) => store.clear(() => resolve()))))
   for (let rounds = 0; rounds < 5; rounds += 1) {
     collectGarbage?.()
     await new Promise((resolve) => setTimeout(resolve, 20))

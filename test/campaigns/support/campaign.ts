@@ -24,6 +24,8 @@ export interface Figure {
   /** The bound, as the table shows it. */
   readonly asked: string
   readonly holds: boolean
+  /** Says something about the run; nothing was asked for, and it does not count. */
+  readonly isNote?: true
   /** Lines for whoever wants to know what is behind the number; shown when it does not hold. */
   readonly details?: readonly string[]
 }
@@ -39,6 +41,10 @@ export function atMost(what: string, measured: number, bound: number, more: Meas
 
 export function exactly(what: string, measured: number, wanted: number, more: Measured = {}): Figure {
   return { unit: '', ...more, what, measured, asked: String(wanted), holds: measured === wanted }
+}
+
+export function noted(what: string, measured: number, more: Measured = {}): Figure {
+  return { unit: '', ...more, what, measured, asked: '', holds: true, isNote: true }
 }
 
 /** Numbers that look like chance and follow from the seed (mulberry32). */
