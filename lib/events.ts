@@ -13,6 +13,11 @@ export type OAuthEvent =
   | { readonly type: 'refresh_failed'; readonly code: OAuthErrorCode; readonly error: OAuthError }
   | { readonly type: 'revocation_failed'; readonly code: OAuthErrorCode; readonly error: OAuthError }
   | { readonly type: 'logout'; readonly subject: string | undefined }
+  | {
+      readonly type: 'server_logout'
+      readonly channel: 'back' | 'front'
+      readonly subject: string | undefined
+    }
   | { readonly type: 'token_rejected'; readonly code: OAuthErrorCode; readonly error: OAuthError }
   | { readonly type: 'metadata_fetched'; readonly url: string }
   | {

@@ -50,6 +50,7 @@ export function createApp(options: AppOptions): Express {
       clientId,
       ...(clientSecret !== undefined && { clientSecret }),
       baseUrl,
+      paths: { backchannelLogout: '/backchannel-logout' },
       scope,
       ...(resource !== undefined && { resource }),
       // OpenID Connect Core §11: without consent, a server may ignore offline_access.

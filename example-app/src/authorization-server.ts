@@ -88,6 +88,7 @@ function configuration(options: AuthorizationServerOptions): Configuration {
       names: { session: 'example_id', interaction: 'example_id_interaction', resume: 'example_id_resume' },
     },
     clientBasedCORS: () => false,
+    fetch: fetchAnywhere,
 
     interactions: { url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
     renderError: (ctx, out) => {
@@ -119,6 +120,7 @@ function configuration(options: AuthorizationServerOptions): Configuration {
           }
         },
       },
+      backchannelLogout: { enabled: true },
       rpInitiatedLogout: {
         enabled: true,
         logoutSource: (ctx, form) => {
@@ -132,6 +134,12 @@ function configuration(options: AuthorizationServerOptions): Configuration {
       },
     },
   }
+}
+
+/** oidc-provider calls no address of this machine or its network, for good reasons; here the applications have no other. */
+async function fetchAnywhere(url: string | URL | Request, options: RequestInit = {}): Promise<Response> {
+  const { dispatcher: _guard, ...rest } = options as RequestInit & { dispatcher?: unknown }
+  return fetch(url, rest)
 }
 
 function show(

@@ -52,6 +52,8 @@ function authorizationServer({
     grant_types: ['authorization_code', 'refresh_token'],
     redirect_uris: [`${baseUrl}/callback`],
     post_logout_redirect_uris: [baseUrl, `${baseUrl}/`],
+    backchannel_logout_uri: `${baseUrl}/backchannel-logout`,
+    backchannel_logout_session_required: true,
   }
   return createAuthorizationServer({ issuer, apiUrl: resource ?? apiUrl, clients: [app] })
 }

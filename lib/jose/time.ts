@@ -12,6 +12,7 @@ export function checkTimes(claims: Claims, now: number, tolerance: number): { ex
   return { exp }
 }
 
-function isTime(value: unknown): value is number {
+/** Seconds since the epoch (RFC 7519 §2). */
+export function isTime(value: unknown): value is number {
   return typeof value === 'number' && value >= 0 && value <= Number.MAX_SAFE_INTEGER
 }

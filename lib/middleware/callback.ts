@@ -8,10 +8,12 @@ import type { Claims } from '../jose/jwt.js'
 import { authorizationCodeGrant, callbackState, type Grant } from '../oauth/authorization-code.js'
 import { isRestarted, type ResponseMode } from '../oauth/authorization-request.js'
 import type { Client } from '../oauth/client.js'
+import { sessionIdIn } from '../oauth/id-token.js'
+import type { TokenSet } from '../oauth/token-set.js'
 import { plainUserinfo, userinfo } from '../oauth/userinfo.js'
 import type { FreshLogin } from '../session/fresh-login.js'
 import type { Sessions } from '../session/session.js'
-import type { Transactions } from '../session/transaction.js'
+import type { Transaction, Transactions } from '../session/transaction.js'
 import type { Login } from './login.js'
 import { formParameters, navigation, queryParameters, redirect } from './request.js'
 
@@ -39,6 +41,10 @@ export interface CallbackOptions {
   responseMode: ResponseMode
   wantsUserinfo: boolean
   onLogin: LoginHook | undefined
+  /** Is told of the server's session before ours begins; where somebody wants to know. */
+  noteSid: ((issuer: string, sid: string) => Promise<void>) | undefined
+  /** Told of tokens that nobody will use. */
+  discard: (tokens: TokenSet) => void
   /** Where a user goes who is signed in already. */
   returnTo: string
   emit: Emit
@@ -58,6 +64,8 @@ export function createCallback(options: CallbackOptions): Callback {
     responseMode,
     wantsUserinfo,
     onLogin,
+    noteSid,
+    discard,
     emit,
   } = options
 
@@ -73,13 +81,24 @@ export function createCallback(options: CallbackOptions): Callback {
     const claims = await finalClaims(grant, transaction.returnTo, req)
     const { issuer } = await client.metadata()
     const subject = typeof claims['sub'] === 'string' ? claims['sub'] : undefined
-    await sessions.begin(req, res, {
+    // From the token that was verified, and not from what the app makes of it: by these the server ends the session.
+    const sid = sessionIdIn(grant.claims ?? {})
+    const issuedAt = grant.claims?.['iat']
+    if (sid !== undefined) await noteSid?.(issuer, sid)
+    const began = await sessions.begin(req, res, {
       issuer,
       subject,
       claims,
       scope: grant.tokens.scope,
       tokens: grant.tokens,
+      ...(sid !== undefined && { sid }),
+      ...(typeof issuedAt === 'number' && { issuedAt }),
     })
+    if (!began) {
+      discard(grant.tokens)
+      await again(req, res, transaction)
+      return
+    }
     freshLogin.remember(res)
     emit({ type: 'login', issuer, subject })
     redirect(res, transaction.returnTo, 303)
@@ -112,6 +131,23 @@ export function createCallback(options: CallbackOptions): Callback {
     throw new OAuthError('unknown_state', {
       hint: 'The browser brought no cookie for this login: it took too long, was finished already, began in another browser or under another host name, or cookies are blocked.',
     })
+  }
+
+  /** The user was signed out at the server while the login was under way: it has to ask them once more. */
+  async function again(req: IncomingMessage, res: ServerResponse, transaction: Transaction): Promise<void> {
+    const { state, returnTo, scope, max_age, acr_values } = transaction
+    if (isRestarted(state)) {
+      throw new OAuthError('login_required', {
+        reason: 'session_ended',
+        hint: 'The authorization server told of a logout of this user while the login was under way, twice.',
+      })
+    }
+    emit({ type: 'login_restarted' })
+    const parameters = {
+      ...(max_age !== undefined && { max_age }),
+      ...(acr_values !== undefined && { acr_values }),
+    }
+    await login.start(req, res, { returnTo, scope, parameters, restarted: true })
   }
 
   async function finalClaims(

@@ -13,7 +13,8 @@ import { parseScope } from '../oauth/scope.js'
 import { requireEndpoint } from '../oauth/server-metadata.js'
 import type { Sessions } from '../session/session.js'
 import type { Transactions } from '../session/transaction.js'
-import { navigation, queryParameters, redirect } from './request.js'
+import { formParameters, navigation, queryParameters, redirect, singleParameter } from './request.js'
+import { pathOn } from './return-to.js'
 
 /** What one login asks for beyond the options of `oauthLogin`. */
 export interface StartLoginOptions {
@@ -27,6 +28,9 @@ export interface StartLoginOptions {
 
 export interface LoginOptions {
   client: Client
+  /** The `iss` that a login may be asked for by others; nothing when the server has no name. */
+  issuer: string | undefined
+  origin: string
   sessions: Sessions
   transactions: Transactions
   scope: readonly string[]
@@ -68,34 +72,66 @@ export function createLogin(settings: LoginOptions): Login {
       ...(options.restarted !== undefined && { restarted: options.restarted }),
     })
     transactions.begin(req, res, { ...transaction, returnTo: safeReturnTo(options.returnTo) })
-    redirect(res, url)
+    redirect(res, url, req.method === 'POST' ? 303 : 302)
   }
 
   return {
     start,
     async fromRequest(req, res) {
+      const asked = await askedFor(req)
       // A script would be sent to another origin and fail there; a prefetch would leave a login nobody asked for.
       if (navigation(req) === 'no') {
         throw new OAuthError('login_required', {
           hint: 'Open the login path as a page: location.assign("/login").',
         })
       }
-      const query = queryParameters(req)
       const chosen = allowedInQuery.flatMap((name) => {
-        const [value, ...more] = query.getAll(name)
-        if (more.length > 0) throw new OAuthError('invalid_request', { reason: 'repeated_parameter' })
+        const value = singleParameter(asked, name)
         return value === undefined ? [] : [[name, value] as const]
       })
       const { scope: extraScope, ...parameters } = Object.fromEntries(chosen)
-      const [returnTo] = query.getAll('returnTo')
+      const [returnTo] = asked.getAll('returnTo')
       await start(req, res, {
         parameters,
         ...(extraScope !== undefined && { scope: extraScope }),
         ...(returnTo !== undefined && { returnTo }),
+        ...(asked.has('iss') && thirdPartyLogin(asked, parameters)),
       })
     },
   }
+
+  /** The query, or the form by which somebody else asks for a login. Throws `method_not_allowed` for all other requests. */
+  async function askedFor(req: IncomingMessage): Promise<URLSearchParams> {
+    if (req.method === 'GET') return queryParameters(req)
+    const form = req.method === 'POST' ? await formParameters(req) : new URLSearchParams()
+    if (form.has('iss')) return form
+    throw new OAuthError('method_not_allowed', { headers: { allow: 'GET' } })
+  }
+
+  /**
+   * A login that somebody else asks for (OpenID Connect Core §4). It is one like any other: it may say who is probably
+   * there, and which page of this site they want.
+   */
+  function thirdPartyLogin(asked: URLSearchParams, parameters: AuthorizationParameters): StartLoginOptions {
+    if (singleParameter(asked, 'iss') !== settings.issuer) {
+      throw new OAuthError('issuer_mismatch', {
+        reason: 'iss_wrong',
+        hint: 'The login was asked for with an "iss" that is not the option "issuer", to the letter.',
+      })
+    }
+    const hint = singleParameter(asked, 'login_hint')
+    const target = singleParameter(asked, 'target_link_uri')
+    if (hint !== undefined && hint.length > longestHint)
+      throw new OAuthError('invalid_request', { reason: 'login_hint' })
+    return {
+      parameters: { ...parameters, ...(hint !== undefined && hint !== '' && { login_hint: hint }) },
+      ...(target !== undefined && { returnTo: pathOn(target, settings.origin) }),
+    }
+  }
 }
+
+/** Characters of a `login_hint`. */
+const longestHint = 1_024
 
 /** Whoever could set these could have the code sent elsewhere, or a check left out. */
 function refuseReserved(parameters: AuthorizationParameters = {}): void {

@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { isOAuthError } from '../errors.js'
 import { emitter, type OAuthEvent } from '../events.js'
 import { httpClient, type Fetch } from '../http.js'
-import { algorithms as everyAlgorithm, type Algorithm, type Claims } from '../jose/jwt.js'
+import type { Algorithm, Claims } from '../jose/jwt.js'
 import { remoteKeySet } from '../jose/key-set.js'
 import { verifyAccessToken, type AccessToken, type AccessTokenRules } from '../oauth/access-token.js'
 import { issuerProblem } from '../oauth/issuer.js'
@@ -14,6 +14,7 @@ import { checkOptions } from '../options.js'
 import { attachAuth, type AuthSource, type BearerAuth } from './auth.js'
 import { bearerChallenge, bearerToken } from './bearer-credentials.js'
 import { sendJson, type Middleware } from './request.js'
+import { checkedAlgorithms } from './server-options.js'
 
 export interface OAuthBearerOptions {
   /** The authorization server's identifier, exactly as tokens have it in `iss`. */
@@ -75,14 +76,7 @@ export function oauthBearer(options: OAuthBearerOptions): Middleware {
   }
   const jwksProblem = jwksUri === undefined ? undefined : redirectUriProblem(jwksUri)
   if (jwksProblem) check.refuse('jwksUri', jwksProblem.problem, jwksProblem.advice)
-  const algorithms = options.algorithms ?? everyAlgorithm
-  if (
-    !Array.isArray(algorithms) ||
-    algorithms.length === 0 ||
-    !algorithms.every((one) => everyAlgorithm.includes(one))
-  ) {
-    check.refuse('algorithms', `is ${JSON.stringify(algorithms)}`, `choose from ${everyAlgorithm.join(', ')}`)
-  }
+  const algorithms = checkedAlgorithms(options.algorithms, check)
   if (realm !== undefined && !(typeof realm === 'string' && /^[\x20\x21\x23-\x5b\x5d-\x7e]+$/.test(realm))) {
     check.refuse(
       'realm',

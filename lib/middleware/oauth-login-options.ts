@@ -3,6 +3,7 @@
 import { checkOptions, type OptionChecks } from '../options.js'
 import type { OAuthEvent } from '../events.js'
 import type { Fetch } from '../http.js'
+import type { Algorithm } from '../jose/jwt.js'
 import {
   reservedParameters,
   type AuthorizationParameters,
@@ -33,6 +34,11 @@ export interface OAuthLoginOptions {
   /** How the client authenticates. Default: what fits the credentials and the server's metadata. Never switched silently. */
   tokenEndpointAuthMethod?: TokenEndpointAuthMethod
   /**
+   * Signature algorithms that are accepted on ID tokens and logout tokens, such as `['RS256']`. Default: all asymmetric
+   * ones that the server has a key for.
+   */
+  algorithms?: readonly Algorithm[]
+  /**
    * Where the world finds the place that this middleware is mounted at, such as `https://example.com`. The redirect URI
    * is this and the callback path. Nothing is ever taken from `Host` or `X-Forwarded-*`.
    */
@@ -59,8 +65,18 @@ export interface OAuthLoginOptions {
   secrets: readonly string[]
   /** The name of the cookies, and of the key in `req.session`. Default `oauth`. */
   name?: string
-  /** Paths below `baseUrl`. Default `/login`, `/callback`, `/logout`. */
-  paths?: { readonly login?: string; readonly callback?: string; readonly logout?: string }
+  /**
+   * Paths below `baseUrl`. Default `/login`, `/callback`, `/logout`. `backchannelLogout` and `frontchannelLogout`, where the
+   * server tells of sign-outs, are off unless given: they must be registered at the server, and with several instances
+   * they need a `store` that all share.
+   */
+  paths?: {
+    readonly login?: string
+    readonly callback?: string
+    readonly logout?: string
+    readonly backchannelLogout?: string
+    readonly frontchannelLogout?: string
+  }
   /** Where users go after login when nothing else was asked for: a path of this site. Default: the path of `baseUrl`. */
   returnTo?: string
   /** Where users go after logout: a path of this site, to be registered at the server as a URL. Default: as `returnTo`. */
@@ -102,6 +118,7 @@ const known: Record<keyof OAuthLoginOptions, true> = {
   clientSecret: true,
   privateKey: true,
   tokenEndpointAuthMethod: true,
+  algorithms: true,
   baseUrl: true,
   scope: true,
   resource: true,

@@ -7,6 +7,7 @@ import { emitter } from '../events.js'
 import { httpClient } from '../http.js'
 import { createClient } from '../oauth/client.js'
 import { refreshTokenGrant } from '../oauth/refresh-token.js'
+import { firstUse } from '../oauth/replay.js'
 import { configuredMetadata, discoveredMetadata } from '../oauth/server-metadata.js'
 import type { TokenSet } from '../oauth/token-set.js'
 import { createSeal } from '../seal.js'
@@ -29,7 +30,9 @@ import { createRefresher } from '../tokens/refresh.js'
 import { createRevoke } from '../tokens/revoke.js'
 import { rotationWarning } from '../tokens/rotation-warning.js'
 import { attachAuth } from './auth.js'
+import { createBackchannelLogout } from './backchannel-logout.js'
 import { createCallback } from './callback.js'
+import { createFrontchannelLogout } from './frontchannel-logout.js'
 import { createLogin } from './login.js'
 import { createLogout } from './logout.js'
 import {
@@ -47,7 +50,7 @@ import {
 import { createRefusals } from './refusals.js'
 import { forbidStoring, requestPath, type Middleware } from './request.js'
 import { localPath } from './return-to.js'
-import { checkedCredentials, checkedServer } from './server-options.js'
+import { checkedAlgorithms, checkedCredentials, checkedServer } from './server-options.js'
 import { SessionSource } from './session-source.js'
 import { checkedSite } from './site.js'
 
@@ -98,6 +101,7 @@ export function oauthLogin(options: OAuthLoginOptions): OAuthLogin {
     credentials,
     metadata: fixedMetadata ? async () => fixedMetadata : discoveredMetadata({ issuer, http, emit, now }),
     http,
+    algorithms: checkedAlgorithms(options.algorithms, check),
     clockTolerance: durations.clockTolerance,
     emit,
     now,
@@ -159,6 +163,8 @@ export function oauthLogin(options: OAuthLoginOptions): OAuthLogin {
   const fresh = freshLogin(cookieName, site.secure)
   const login = createLogin({
     client,
+    issuer: server.issuer,
+    origin: site.origin,
     sessions,
     transactions,
     scope,
@@ -179,6 +185,8 @@ export function oauthLogin(options: OAuthLoginOptions): OAuthLogin {
     responseMode,
     wantsUserinfo,
     onLogin: options.onLogin,
+    noteSid: site.paths.frontchannelLogout === undefined ? undefined : endings.noteSid,
+    discard: (tokens) => void revoke(tokens),
     returnTo: site.returnTo,
     emit,
   })
@@ -205,10 +213,19 @@ export function oauthLogin(options: OAuthLoginOptions): OAuthLogin {
   const source = { sessions, login, refusals, sessionTokens, clientId }
 
   const routes = new Map<string, Route>([
-    [site.paths.login, toldAsLogin(onlyGet(login.fromRequest))],
+    [site.paths.login, toldAsLogin(login.fromRequest)],
     [site.paths.callback, toldAsLogin(callback)],
     [site.paths.logout, logout],
   ])
+  const { backchannelLogout, frontchannelLogout } = site.paths
+  if (backchannelLogout !== undefined) {
+    const isFirstUse = firstUse(store)
+    routes.set(backchannelLogout, createBackchannelLogout({ client, issuer, endings, isFirstUse, emit }))
+  }
+  if (frontchannelLogout !== undefined) {
+    const logoutInFrame = createFrontchannelLogout({ issuer, sessions, endings, freshLogin: fresh, emit })
+    routes.set(frontchannelLogout, logoutInFrame)
+  }
 
   const middleware: Middleware = (req, res, next) => {
     attachAuth(req, new SessionSource(req, res, next, source))
@@ -266,12 +283,5 @@ export function oauthLogin(options: OAuthLoginOptions): OAuthLogin {
         throw error
       }
     }
-  }
-}
-
-function onlyGet(route: Route): Route {
-  return async (req, res) => {
-    if (req.method === 'GET') return route(req, res)
-    throw new OAuthError('method_not_allowed', { headers: { allow: 'GET' } })
   }
 }

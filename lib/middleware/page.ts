@@ -60,6 +60,15 @@ export function sendMovingOnPage(res: ServerResponse, location: string): void {
   sendPage(res, 200, 'Signing out', [`<p><a href="${escaped(location)}">Continue</a></p>`])
 }
 
+/** A page with nothing on it, which any site may put into a frame. */
+export function sendFramedPage(res: ServerResponse): void {
+  forbidStoring(res)
+  res.statusCode = 200
+  res.setHeader('content-type', 'text/html; charset=utf-8')
+  res.setHeader('content-security-policy', "default-src 'none'")
+  res.end('<!doctype html><html lang="en"><meta charset="utf-8"><title>Signed out</title></html>')
+}
+
 function sendPage(res: ServerResponse, status: number, title: string, content: readonly string[]): void {
   forbidStoring(res)
   res.statusCode = status

@@ -55,8 +55,12 @@ export function sameOrigin(req: IncomingMessage, origin: string): 'yes' | 'no' |
 
 const formLimit = 65_536
 
-/** The fields of a posted form, also when the app has parsed the body already. Throws `invalid_request`. */
-export async function formParameters(req: IncomingMessage): Promise<URLSearchParams> {
+/**
+ * The fields of a posted form, also when the app has parsed the body already. Throws `invalid_request`, with status 413
+ * for more than `limit` bytes (default 65 536).
+ */
+export async function formParameters(req: IncomingMessage, limit = formLimit): Promise<URLSearchParams> {
+  if (Number(req.headers['content-length'] ?? 0) > limit) throw bodyTooLarge()
   // Some parsers leave an empty `body` on requests that they did not read.
   if (req.readableEnded && 'body' in req) return parsedForm(req.body)
   if (!/^application\/x-www-form-urlencoded\b/i.test(req.headers['content-type'] ?? ''))
@@ -65,10 +69,14 @@ export async function formParameters(req: IncomingMessage): Promise<URLSearchPar
   let size = 0
   for await (const chunk of req as AsyncIterable<Buffer>) {
     size += chunk.length
-    if (size > formLimit) throw new OAuthError('invalid_request', { status: 413, reason: 'body_too_large' })
+    if (size > limit) throw bodyTooLarge()
     chunks.push(chunk)
   }
   return new URLSearchParams(Buffer.concat(chunks).toString('utf8'))
+}
+
+function bodyTooLarge(): OAuthError {
+  return new OAuthError('invalid_request', { status: 413, reason: 'body_too_large' })
 }
 
 function parsedForm(body: unknown): URLSearchParams {
@@ -88,6 +96,13 @@ export function forbidStoring(res: ServerResponse): void {
   res.setHeader('cache-control', 'no-store')
   res.setHeader('referrer-policy', 'no-referrer')
   res.setHeader('x-content-type-options', 'nosniff')
+}
+
+/** The only value of a parameter; nothing when it is absent. Throws `invalid_request` when it came twice. */
+export function singleParameter(parameters: URLSearchParams, name: string): string | undefined {
+  const [value, ...more] = parameters.getAll(name)
+  if (more.length > 0) throw new OAuthError('invalid_request', { reason: 'repeated_parameter' })
+  return value
 }
 
 /** 303 to whatever method came in: a 307 would send a posted form on (RFC 9700 §4.12). */

@@ -17,3 +17,8 @@ export function localPath(value: unknown, origin: string): string | undefined {
   const emitted = new URL(location, origin)
   return emitted.origin === origin && emitted.pathname === url.pathname ? location : undefined
 }
+
+/** What of an absolute URL follows the origin of this site; anything else as it came. To be judged by `localPath`. */
+export function pathOn(url: string, origin: string): string {
+  return url.startsWith(origin) ? url.slice(origin.length) || '/' : url
+}

@@ -1,5 +1,6 @@
 /** Which authorization server, and who we are there: what must be true of the options about it. */
 
+import { algorithms as everyAlgorithm, type Algorithm } from '../jose/jwt.js'
 import {
   signingKey,
   tokenEndpointAuthMethods,
@@ -88,4 +89,18 @@ export function checkedCredentials(options: OAuthLoginOptions, check: OptionChec
     ...(privateKey !== undefined && { privateKey }),
     ...(method !== undefined && { method }),
   }
+}
+
+/** What tokens may be signed with. */
+export function checkedAlgorithms(
+  algorithms: readonly Algorithm[] = everyAlgorithm,
+  check: OptionChecks,
+): readonly Algorithm[] {
+  const isGood = Array.isArray(algorithms) && algorithms.length > 0
+  if (isGood && algorithms.every((one) => everyAlgorithm.includes(one))) return algorithms
+  return check.refuse(
+    'algorithms',
+    `is ${JSON.stringify(algorithms)}`,
+    `choose from ${everyAlgorithm.join(', ')}`,
+  )
 }

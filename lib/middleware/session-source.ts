@@ -47,8 +47,10 @@ export class SessionSource implements AuthSource {
 
   async confirm(): Promise<SessionAuth> {
     const found = this.#look()
-    if (found && (await this.#options.sessions.lives(this.#req, this.#res, found.session))) return found.auth
-    throw new OAuthError('login_required')
+    const { sessions } = this.#options
+    const isBrought = sessions.isBrought(this.#req)
+    if (found && (await sessions.lives(this.#req, this.#res, found.session))) return found.auth
+    throw new OAuthError('login_required', isBrought ? { reason: 'session_ended' } : {})
   }
 
   refuse(error: unknown): void {

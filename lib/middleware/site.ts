@@ -6,11 +6,17 @@ import type { OptionChecks } from '../options.js'
 import type { OAuthLoginOptions } from './oauth-login-options.js'
 import { localPath } from './return-to.js'
 
+/** Where the authorization server tells of sign-outs, if it does. */
+interface LogoutPaths {
+  readonly backchannelLogout?: string
+  readonly frontchannelLogout?: string
+}
+
 export interface Site {
   readonly origin: string
   /** The path of `baseUrl` without a slash at its end. */
   readonly basePath: string
-  readonly paths: Readonly<Record<'login' | 'callback' | 'logout', string>>
+  readonly paths: Readonly<Record<'login' | 'callback' | 'logout', string>> & LogoutPaths
   readonly redirectUri: string
   readonly returnTo: string
   readonly postLogoutReturnTo: string
@@ -19,23 +25,13 @@ export interface Site {
 }
 
 export function checkedSite(options: OAuthLoginOptions, check: OptionChecks): Site {
-  const { baseUrl, paths: { login = '/login', callback = '/callback', logout = '/logout', ...others } = {} } =
-    options
+  const { baseUrl } = options
   check.string('baseUrl', baseUrl, 'give the public URL of this app, such as "https://example.com"')
   const problem = redirectUriProblem(baseUrl)
   if (problem) check.refuse('baseUrl', problem.problem, problem.advice)
   const url = new URL(baseUrl)
   if (url.search !== '') check.refuse('baseUrl', 'has a query', 'remove the "?" and what follows')
-  for (const name of Object.keys(others))
-    check.refuse(`paths.${name}`, 'is not known', 'known are login, callback, logout')
-  const paths = { login, callback, logout }
-  for (const [name, path] of Object.entries(paths)) {
-    if (localPath(path, url.origin) !== path || /[?#]/.test(path)) {
-      check.refuse(`paths.${name}`, `is "${path}"`, 'give a path that begins with "/", such as "/auth/login"')
-    }
-  }
-  if (new Set(Object.values(paths)).size < 3)
-    check.refuse('paths', 'has the same path twice', 'give each its own')
+  const paths = checkedPaths(options, url.origin, check)
   const basePath = url.pathname.replace(/\/$/, '')
   const landing = (name: 'returnTo' | 'postLogoutReturnTo', byDefault: string) => {
     const path = localPath(options[name] ?? byDefault, url.origin)
@@ -48,9 +44,33 @@ export function checkedSite(options: OAuthLoginOptions, check: OptionChecks): Si
     origin: url.origin,
     basePath,
     paths,
-    redirectUri: `${url.origin}${basePath}${callback}`,
+    redirectUri: `${url.origin}${basePath}${paths.callback}`,
     returnTo,
     postLogoutReturnTo: landing('postLogoutReturnTo', returnTo),
     secure: !isLoopback(url),
   }
+}
+
+const knownPaths = ['login', 'callback', 'logout', 'backchannelLogout', 'frontchannelLogout']
+
+function checkedPaths(options: OAuthLoginOptions, origin: string, check: OptionChecks): Site['paths'] {
+  const given = Object.entries(options.paths ?? {}).filter(([, path]) => path !== undefined)
+  const paths = { login: '/login', callback: '/callback', logout: '/logout', ...Object.fromEntries(given) }
+  for (const [name, path] of Object.entries(paths)) {
+    if (!knownPaths.includes(name))
+      check.refuse(`paths.${name}`, 'is not known', `known are ${knownPaths.join(', ')}`)
+    if (localPath(path, origin) !== path || /[?#]/.test(path)) {
+      check.refuse(`paths.${name}`, `is "${path}"`, 'give a path that begins with "/", such as "/auth/login"')
+    }
+    if (/^(back|front)channel/.test(name) && !(options.scope ?? 'openid').split(' ').includes('openid')) {
+      check.refuse(
+        `paths.${name}`,
+        'is set without "openid" in the scope',
+        'only servers with OpenID Connect tell of logouts; ask for "openid", or leave the path out',
+      )
+    }
+  }
+  if (new Set(Object.values(paths)).size < Object.keys(paths).length)
+    check.refuse('paths', 'has the same path twice', 'give each its own')
+  return paths
 }

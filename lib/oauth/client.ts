@@ -9,7 +9,7 @@ import {
 } from 'openid-client'
 import type { Emit } from '../events.js'
 import { tokenLimit, type HttpClient } from '../http.js'
-import { algorithms } from '../jose/jwt.js'
+import { algorithms as everyAlgorithm, type Algorithm } from '../jose/jwt.js'
 import { remoteKeySet, type KeySet } from '../jose/key-set.js'
 import { clientAuthentication, clientAuthMethod, type ClientCredentials } from './client-authentication.js'
 import { requireEndpoint, type MetadataSource, type ServerMetadata } from './server-metadata.js'
@@ -19,6 +19,8 @@ export interface Client {
   readonly redirectUri: string
   /** Seconds that clocks may differ. */
   readonly clockTolerance: number
+  /** What ID tokens and logout tokens may be signed with. */
+  readonly algorithms: readonly Algorithm[]
   /** The keys that ID tokens are checked against. */
   readonly keySet: KeySet
   /** Seconds since the epoch. */
@@ -39,18 +41,21 @@ export interface ClientOptions {
   credentials: ClientCredentials
   metadata: MetadataSource
   http: HttpClient
+  algorithms: readonly Algorithm[]
   clockTolerance: number
   emit: Emit
   now: () => number
 }
 
 export function createClient(options: ClientOptions): Client {
-  const { clientId, redirectUri, credentials, metadata, http, clockTolerance, emit, now } = options
+  const { clientId, redirectUri, credentials, metadata, http, algorithms, clockTolerance, emit, now } =
+    options
   let built: Configurations | undefined
 
   return {
     clientId,
     redirectUri,
+    algorithms,
     clockTolerance,
     now,
     metadata,
@@ -83,7 +88,7 @@ export function createClient(options: ClientOptions): Client {
       {
         ...server,
         id_token_signing_alg_values_supported: [...algorithms],
-        userinfo_signing_alg_values_supported: [...algorithms],
+        userinfo_signing_alg_values_supported: [...everyAlgorithm],
       } as OpenidServerMetadata,
       clientId,
       { [toleranceSymbol]: clockTolerance },

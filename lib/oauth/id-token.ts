@@ -13,7 +13,7 @@ import type { Client } from './client.js'
  */
 export async function verifyIdToken(client: Client, idToken: string): Promise<Claims> {
   try {
-    const jwt = parseJwt(idToken)
+    const jwt = parseJwt(idToken, client.algorithms)
     if (jwt.typ !== undefined && jwt.typ !== 'jwt') throw invalidToken('typ') // another kind of token (RFC 8725 §3.12)
     if (!isSubject(jwt.claims['sub'])) throw invalidToken('sub')
     checkTimes(jwt.claims, client.now(), client.clockTolerance)
@@ -30,7 +30,7 @@ export async function verifyIdToken(client: Client, idToken: string): Promise<Cl
 }
 
 /** OpenID Connect Core §2: at most 255 ASCII characters. */
-function isSubject(value: unknown): boolean {
+export function isSubject(value: unknown): value is string {
   return typeof value === 'string' && /^[\x20-\x7e]{1,255}$/.test(value)
 }
 
@@ -44,4 +44,11 @@ export function checkAuthentication(claims: Claims, asked: AuthorizationTransact
     reason: 'acr',
     hint: `The login asked for acr_values "${asked.acr_values}" and the ID token does not have one of them as "acr".`,
   })
+}
+
+const longestSessionId = 512
+
+/** The server's own name for its session (OpenID Connect Front-Channel Logout §3); nothing when it is none or too long. */
+export function sessionIdIn({ sid }: Claims): string | undefined {
+  return typeof sid === 'string' && sid !== '' && sid.length <= longestSessionId ? sid : undefined
 }

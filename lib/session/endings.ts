@@ -27,6 +27,10 @@ export interface Endings {
   /** The sessions that belong to one session of the authorization server, and any that a login in flight makes of it. */
   endSid(issuer: string, sid: string): Promise<void>
   hasEnded(session: EndableSession): Promise<boolean>
+  /** Notes a session of the server that one of ours is about to come of. */
+  noteSid(issuer: string, sid: string): Promise<void>
+  /** The same as `endSid`, for a session that was noted and no other: nobody can fill the store with names made up. */
+  endNotedSid(issuer: string, sid: string): Promise<void>
 }
 
 export interface EndingsOptions {
@@ -42,9 +46,17 @@ interface SubjectEnd {
   readonly issuedUntil?: number
 }
 
+/**
+ * Seconds that marks outlive the sessions. One that was being made when its end was marked begins a little later, and the
+ * store's clock is not ours.
+ */
+const margin = 600
+
 export function createEndings({ store, absoluteLifetime, now }: EndingsOptions): Endings {
+  const lifetime = absoluteLifetime + margin
+
   async function mark(key: string): Promise<void> {
-    await store.set(key, '1', absoluteLifetime)
+    await store.set(key, '1', lifetime)
   }
 
   /** The later of two ends counts: a logout token that comes late must not take an end back. */
@@ -55,8 +67,8 @@ export function createEndings({ store, absoluteLifetime, now }: EndingsOptions):
       const merged = JSON.stringify(laterOf(parsed(kept), end))
       const done =
         kept === undefined
-          ? await store.add(key, merged, absoluteLifetime)
-          : await store.replace(key, kept, merged, absoluteLifetime)
+          ? await store.add(key, merged, lifetime)
+          : await store.replace(key, kept, merged, lifetime)
       if (done) return
     }
   }
@@ -81,6 +93,12 @@ export function createEndings({ store, absoluteLifetime, now }: EndingsOptions):
         (issuedAt ?? startedAt) <= issuedUntil
       )
     },
+
+    noteSid: (issuer, sid) => mark(notedSidKey(issuer, sid)),
+    async endNotedSid(issuer, sid) {
+      const [noted] = await store.get([notedSidKey(issuer, sid)])
+      if (noted !== undefined) await mark(sidKey(issuer, sid))
+    },
   }
 }
 
@@ -92,6 +110,7 @@ export function sessionHandle(id: string): string {
 const handleKey = (handle: string) => `ended:session:${digest(handle)}`
 // A session without the one or the other asks for a key that no end is ever marked by.
 const sidKey = (issuer: string, sid: string | undefined) => `ended:sid:${digest(issuer, sid)}`
+const notedSidKey = (issuer: string, sid: string) => `noted:sid:${digest(issuer, sid)}`
 const subjectKey = (issuer: string, subject: string | undefined) => `ended:subject:${digest(issuer, subject)}`
 
 function digest(...parts: readonly (string | undefined)[]): string {

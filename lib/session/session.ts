@@ -58,13 +58,19 @@ export interface SessionStorage {
 export interface Sessions {
   ready: SessionStorage['ready']
   canKeep: SessionStorage['canKeep']
+  /** Whether it did: a login whose user has been signed out at the server meanwhile begins nothing. */
   begin(
     req: IncomingMessage,
     res: ServerResponse,
-    login: Pick<Session, 'issuer' | 'claims' | 'scope'> & { subject: string | undefined; tokens: TokenSet },
-  ): Promise<void>
+    login: Pick<Session, 'issuer' | 'claims' | 'scope' | 'sid' | 'issuedAt'> & {
+      subject: string | undefined
+      tokens: TokenSet
+    },
+  ): Promise<boolean>
   /** The session at hand if it lives, as far as can be known without waiting; a use after a while prolongs its idle time. */
   read(req: IncomingMessage, res: ServerResponse): Session | undefined
+  /** Whether the request has a session of ours at all, be it over. */
+  isBrought(req: IncomingMessage): boolean
   /** Whether it lives indeed: it may have been ended elsewhere. Throws `store_unavailable`. */
   lives(req: IncomingMessage, res: ServerResponse, session: Session): Promise<boolean>
   /** Its tokens; nothing when it has ended. Throws `store_unavailable`. */
@@ -112,19 +118,23 @@ export function createSessions(options: SessionOptions): Sessions {
     ready: storage.ready,
     canKeep: storage.canKeep,
 
-    async begin(req, res, { issuer, subject, claims, scope, tokens: granted }) {
+    async begin(req, res, { issuer, subject, sid, issuedAt, claims, scope, tokens: granted }) {
       const startedAt = now()
       const session: Session = {
         id: randomBytes(16).toString('base64url'),
         issuer,
         ...(subject !== undefined && { subject }),
+        ...(sid !== undefined && { sid }),
         claims,
         scope,
+        ...(issuedAt !== undefined && { issuedAt }),
         startedAt,
         seenAt: startedAt,
         endsAt: startedAt + absoluteLifetime,
       }
+      if (await hasEnded(session)) return false
       await storage.begin(req, res, session, granted)
+      return true
     },
 
     read(req, res) {
@@ -138,6 +148,8 @@ export function createSessions(options: SessionOptions): Sessions {
         storage.touch(req, res, { ...session, seenAt: now() })
       return session
     },
+
+    isBrought: (req) => storage.read(req) !== undefined,
 
     async lives(req, res, session) {
       const [isOver, isKept] = await Promise.all([hasEnded(session), storage.isKept(req, session)])

@@ -4,6 +4,7 @@ import { startApp, type App, type AppOptions, type LoginOptions } from '../suppo
 import { openBrowser, type Browser, type Page } from '../support/browser.js'
 import { everythingIn, leaks, type Exposed } from '../support/canaries.js'
 import { startFaultyServer, type FaultyServer, type FaultyServerOptions } from '../support/faulty-server.js'
+import { logoutUris } from '../support/stage.js'
 import { captureOutput, type CapturedOutput } from '../support/output.js'
 
 export interface LoginSetup {
@@ -35,7 +36,7 @@ export async function startRun({
   onTestFinished(() => server.close())
   const app = await startApp({ ...appOptions, options: { ...registration(server), ...appOptions.options } })
   onTestFinished(() => app.close())
-  server.register(app.callbackUrl, `${app.url}/`)
+  server.register(app.callbackUrl, `${app.url}/`, logoutUris(app, appOptions.options))
   const browsers: Browser[] = [openBrowser()]
   return {
     server,

@@ -21,6 +21,8 @@ interface WorldOptions extends Partial<Omit<AppOptions, 'options' | 'routes'>> {
   optionsAt?: (issuer: string) => Options
   /** Seconds. */
   accessTokenLifetime?: number
+  /** Where the app hears of sign-outs at the server. */
+  backchannelLogout?: string
 }
 
 /** Undefined takes a standing option away. */
@@ -28,7 +30,7 @@ type Options = { readonly [Name in keyof LoginOptions]?: LoginOptions[Name] | un
 
 /** An API, an authorization server and an app, all real, each on a port of its own. */
 async function world(
-  { options, optionsAt, accessTokenLifetime = 300, ...app }: WorldOptions,
+  { options, optionsAt, accessTokenLifetime = 300, backchannelLogout, ...app }: WorldOptions,
   client: Partial<ClientMetadata> = { client_secret: clientSecret },
 ) {
   const apiServer = createServer()
@@ -63,6 +65,7 @@ async function world(
       issuer,
       scope: 'openid profile email offline_access read:projects',
       authorizationParameters: { prompt: 'consent' },
+      ...(backchannelLogout !== undefined && { paths: { backchannelLogout } }),
       ...options,
       ...optionsAt?.(issuer),
     }),
@@ -80,6 +83,10 @@ async function world(
           redirect_uris: [started.callbackUrl],
           post_logout_redirect_uris: [`${started.url}/`],
           grant_types: ['authorization_code', 'refresh_token'],
+          ...(backchannelLogout !== undefined && {
+            backchannel_logout_uri: started.url + backchannelLogout,
+            backchannel_logout_session_required: true,
+          }),
           ...client,
         },
       ],
@@ -154,6 +161,22 @@ describe.each(storages)('with storage "%s"', (storage) => {
       expect(answers.map(({ status }) => status)).toEqual(Array.from({ length: 20 }, () => 200))
       expect(events.filter(({ type }) => type === 'refreshed')).toHaveLength(round)
     }
+  })
+
+  test('a user who signs out at the server is signed out here, and can sign in again', async () => {
+    const { url, issuer, browser, events } = await world({
+      storage,
+      backchannelLogout: '/backchannel-logout',
+    })
+    await signIn(browser, `${url}/private`, 'alice')
+    const elsewhere = openBrowser()
+    await signIn(elsewhere, `${url}/private`, 'alice')
+    await browser.visit(`${issuer}/session/end`)
+    await browser.submit({ logout: 'yes' })
+    expect(events.at(-1)).toEqual({ type: 'server_logout', channel: 'back', subject: 'alice' })
+    expect((await browser.visit(`${url}/private`)).url).toMatch(`${issuer}/`)
+    expect((await elsewhere.visit(`${url}/private`)).url).toBe(`${url}/private`)
+    expect((await signIn(browser, `${url}/private`, 'alice')).url).toBe(`${url}/private`)
   })
 
   test('a user who says no gets a page that says so', async () => {

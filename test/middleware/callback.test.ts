@@ -143,3 +143,12 @@ describe('with storage "session"', () => {
     expect(server.counts.authorize).toBe(0)
   })
 })
+
+test('an ID token by another algorithm than was chosen is refused', async () => {
+  const [other, same] = [
+    await login({ options: { algorithms: ['ES256', 'PS256'] } }),
+    await login({ options: { algorithms: ['RS256'] } }),
+  ]
+  expect([other.page.status, same.page.status]).toEqual([400, 200])
+  expect(other.app.events.at(-1)).toMatchObject({ type: 'login_failed', code: 'invalid_id_token' })
+})

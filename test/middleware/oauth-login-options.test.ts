@@ -29,6 +29,8 @@ test('good options are accepted', () => {
     { clientSecret: undefined },
     { baseUrl: 'https://app.example.com/tools/' },
     { baseUrl: 'http://localhost:3000' },
+    { paths: { backchannelLogout: '/told', frontchannelLogout: '/told-in-a-frame', login: undefined } },
+    { algorithms: ['ES256', 'EdDSA'] },
     { baseUrl: 'http://127.0.0.1:3000' },
     { baseUrl: 'http://[::1]:3000' },
     { issuer: 'http://localhost:4000' },
@@ -119,6 +121,29 @@ describe('a mistake is refused with what is wrong and what to do', () => {
     [{ secrets: ['keyboard cat keyboard cat keyboard cat'] }, '"secrets[0]" is a well-known sample'],
     [{ secrets: [undefined] }, '"secrets[0]" is not a string'],
     [{ name: 'a;b' }, '"name" is "a;b"; use letters, digits'],
+    [{ paths: { backchannelLogout: '/logout' } }, '"paths" has the same path twice; give each its own'],
+    [
+      { paths: { backchannelLogout: '/told', frontchannelLogout: '/told' } },
+      '"paths" has the same path twice; give each its own',
+    ],
+    [
+      { paths: { frontchannelLogout: 'told' } },
+      '"paths.frontchannelLogout" is "told"; give a path that begins with "/"',
+    ],
+    [
+      { paths: { backchannel: '/told' } },
+      '"paths.backchannel" is not known; known are login, callback, logout, back',
+    ],
+    [
+      { paths: { backchannelLogout: '/told' }, scope: 'read' },
+      '"paths.backchannelLogout" is set without "openid" in the scope; only servers with OpenID Connect',
+    ],
+    [
+      { paths: { frontchannelLogout: '/told' }, scope: 'read' },
+      '"paths.frontchannelLogout" is set without "openid" in the scope',
+    ],
+    [{ algorithms: [] }, '"algorithms" is []; choose from RS256'],
+    [{ algorithms: ['HS256'] }, '"algorithms" is ["HS256"]; choose from RS256'],
     [{ paths: { login: 'login' } }, '"paths.login" is "login"; give a path that begins with "/"'],
     [{ paths: { callback: '//evil.example' } }, '"paths.callback" is "//evil.example"'],
     [{ paths: { logout: '/login' } }, '"paths" has the same path twice'],

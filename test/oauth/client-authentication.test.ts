@@ -2,6 +2,7 @@ import { createPublicKey, generateKeyPairSync, verify, type KeyObject } from 'no
 import { authorizationCodeGrant } from 'openid-client'
 import { describe, expect, test } from 'vitest'
 import { httpClient, type Fetch } from '../../lib/http.js'
+import { algorithms } from '../../lib/jose/jwt.js'
 import { createClient } from '../../lib/oauth/client.js'
 import {
   clientAuthMethod,
@@ -43,6 +44,7 @@ async function tokenRequest(
     credentials,
     metadata: async () => ({ ...server, ...metadata }),
     http: httpClient(fetch),
+    algorithms,
     clockTolerance: 30,
     emit: () => undefined,
     now: () => Math.floor(Date.now() / 1000),

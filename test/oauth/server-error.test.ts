@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { OAuthError } from '../../lib/errors.js'
 import { authorizationCodeGrant } from '../../lib/oauth/authorization-code.js'
 import { authorizationRequest } from '../../lib/oauth/authorization-request.js'
+import { algorithms } from '../../lib/jose/jwt.js'
 import { createClient } from '../../lib/oauth/client.js'
 import { authorizationError, tokenEndpointError } from '../../lib/oauth/server-error.js'
 import { everythingIn } from '../support/canaries.js'
@@ -148,6 +149,7 @@ test.each(['Basic realm="tokens"', 'Basic', 'Bearer error="invalid_client"'])(
           { error: 'invalid_client' },
           { status: 401, headers: { 'www-authenticate': challenge } },
         ),
+      algorithms,
       clockTolerance: 30,
       emit: () => undefined,
       now: () => 0,

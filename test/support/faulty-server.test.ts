@@ -4,6 +4,8 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { openBrowser } from './browser.js'
 import { startFaultyServer, type FaultyServer, type FaultyServerOptions } from './faulty-server.js'
 import { faults, type Fault, type FaultName } from './faulty-server/faults.js'
+import { logoutTokenFaults } from './faulty-server/faults/logout-token.js'
+import { logoutModules } from './faulty-server/faults/modules-logout.js'
 
 const redirectUri = 'http://localhost:9/callback'
 
@@ -140,6 +142,8 @@ describe('a fault', () => {
     'acr-wrong',
     // It has no limit for an answer.
     'token-huge',
+    // They come after the login.
+    ...(Object.keys({ ...logoutModules, ...logoutTokenFaults }) as FaultName[]),
   ] satisfies FaultName[])
 
   it.each(Object.entries<Fault>(faults))('%s', async (name, fault) => {

@@ -6,7 +6,13 @@ import { authorize } from './faulty-server/authorization.js'
 import { discoveryPath } from './faulty-server/discovery.js'
 import { endSession } from './faulty-server/end-session.js'
 import { faults, type Fault, type FaultName } from './faulty-server/faults.js'
-import { newProvider, type ClientAuthentication, type Provider } from './faulty-server/provider.js'
+import {
+  newProvider,
+  type Authorization,
+  type ClientAuthentication,
+  type LogoutAnswer,
+  type Provider,
+} from './faulty-server/provider.js'
 import { recordedRequest, type Endpoint, type RecordedRequest } from './faulty-server/recorded-request.js'
 import { revocation } from './faulty-server/revocation.js'
 import { correctSteps } from './faulty-server/steps.js'
@@ -30,6 +36,12 @@ export interface FaultyServerOptions {
   readonly postLogoutRedirectUri?: string
 }
 
+/** Where a client wants to hear of sign-outs. */
+export interface LogoutUris {
+  readonly backchannel?: string
+  readonly frontchannel?: string
+}
+
 export interface FaultyServer {
   readonly issuer: string
   readonly clientId: string
@@ -44,7 +56,13 @@ export interface FaultyServer {
   readonly secrets: readonly Secret[]
   /** Requests to another origin, to which the server may point. */
   readonly elsewhere: readonly string[]
-  register(redirectUri: string, postLogoutRedirectUri?: string): void
+  register(redirectUri: string, postLogoutRedirectUri?: string, logoutUris?: LogoutUris): void
+  /** A logout token for the last sign-in. */
+  logoutToken(): Promise<string>
+  /** What the client answered to logout tokens. */
+  readonly logoutAnswers: readonly LogoutAnswer[]
+  /** The `sid` of the last sign-in. */
+  readonly sid: string
   /** From now on does this wrong, or nothing. */
   misbehave(fault?: FaultName | Fault): void
   close(): Promise<void>
@@ -77,7 +95,14 @@ function facade(op: Provider, elsewhere: readonly string[], servers: readonly Se
     get counts() {
       return countsOf(op.requests)
     },
-    register: (redirectUri, postLogoutRedirectUri) => {
+    logoutAnswers: op.logoutAnswers,
+    get sid() {
+      return lastAuthorization(op).sid
+    },
+    logoutToken: async () => op.steps.logoutToken(op, lastAuthorization(op)),
+    register: (redirectUri, postLogoutRedirectUri, { backchannel, frontchannel } = {}) => {
+      op.client.backchannelLogoutUri = backchannel
+      op.client.frontchannelLogoutUri = frontchannel
       op.client.redirectUris.push(redirectUri)
       if (postLogoutRedirectUri !== undefined) op.client.postLogoutRedirectUris.push(postLogoutRedirectUri)
     },
@@ -88,6 +113,12 @@ function facade(op: Provider, elsewhere: readonly string[], servers: readonly Se
       await Promise.all(servers.map((server) => stopped(server)))
     },
   }
+}
+
+function lastAuthorization(op: Provider): Authorization {
+  const authorization = [...op.authorizations.values()].at(-1)
+  if (!authorization) throw new Error('nobody has signed in yet')
+  return authorization
 }
 
 function clientOf(options: FaultyServerOptions): Provider['client'] {
@@ -104,6 +135,8 @@ function clientOf(options: FaultyServerOptions): Provider['client'] {
     authentication: clientAuthentication,
     redirectUris: redirectUri === undefined ? [] : [redirectUri],
     postLogoutRedirectUris: postLogoutRedirectUri === undefined ? [] : [postLogoutRedirectUri],
+    backchannelLogoutUri: undefined,
+    frontchannelLogoutUri: undefined,
   }
 }
 

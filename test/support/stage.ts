@@ -2,7 +2,12 @@
 import { onTestFinished } from 'vitest'
 import { startApp, type App, type AppOptions, type LoginOptions } from './app.js'
 import { openBrowser, type Browser } from './browser.js'
-import { startFaultyServer, type FaultyServer, type FaultyServerOptions } from './faulty-server.js'
+import {
+  startFaultyServer,
+  type FaultyServer,
+  type FaultyServerOptions,
+  type LogoutUris,
+} from './faulty-server.js'
 import { location } from './requests.js'
 
 export interface StageOptions extends Omit<AppOptions, 'options'> {
@@ -25,7 +30,7 @@ export async function startStage(stage: StageOptions = {}): Promise<Stage> {
   onTestFinished(() => server.close())
   const app = await startApp({ ...appOptions, options: { ...registration(server), ...options } })
   onTestFinished(() => app.close())
-  server.register(app.callbackUrl, `${app.url}/`)
+  server.register(app.callbackUrl, `${app.url}/`, logoutUris(app, options))
   return {
     server,
     app,
@@ -39,6 +44,15 @@ export async function startStage(stage: StageOptions = {}): Promise<Stage> {
       const login = await browser.visit(app.url + loginPath, { follow: false })
       return location(await browser.visit(location(login), { follow: false }))
     },
+  }
+}
+
+/** Where the application wants to hear of sign-outs, if its options say so. */
+export function logoutUris({ url }: App, { paths }: Partial<LoginOptions> = {}): LogoutUris {
+  const { backchannelLogout, frontchannelLogout } = paths ?? {}
+  return {
+    ...(backchannelLogout !== undefined && { backchannel: url + backchannelLogout }),
+    ...(frontchannelLogout !== undefined && { frontchannel: url + frontchannelLogout }),
   }
 }
 

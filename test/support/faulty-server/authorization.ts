@@ -1,4 +1,5 @@
 /** The authorization endpoint: OpenID Connect Core §3.1.2, without anybody to ask. */
+import { randomUUID } from 'node:crypto'
 import { urlSafeCanary } from '../canaries.js'
 import { html, json, redirect, type Answer } from './answer.js'
 import { keepSecret, now, type Authorization, type Provider } from './provider.js'
@@ -79,6 +80,7 @@ function newAuthorization(op: Provider, parameters: URLSearchParams, redirectUri
     parameters,
     redirectUri,
     subject: 'subject-1',
+    sid: randomUUID(),
     authenticatedAt: now(),
     codeUses: 0,
     isRevoked: false,

@@ -1,12 +1,16 @@
 /** The end_session endpoint: OpenID Connect RP-Initiated Logout 1.0 §2, without a question to the user. */
 import { html, redirect, type Answer } from './answer.js'
+import { authorizationOf, tellByFrame, tellDirectly } from './logout-token.js'
 import type { Provider } from './provider.js'
 import { repeatedNames, type RecordedRequest } from './recorded-request.js'
 
 export async function endSession(op: Provider, request: RecordedRequest): Promise<Answer> {
   const parameters = request.method === 'POST' ? request.body : request.query
   op.complaints.push(...op.steps.endSessionComplaints(op, parameters))
-  return op.steps.answerEndSession(op, parameters)
+  const authorization = authorizationOf(op, parameters.get('id_token_hint') ?? '')
+  if (authorization) await tellDirectly(op, authorization)
+  const answer = await op.steps.answerEndSession(op, parameters)
+  return authorization ? tellByFrame(op, authorization, answer) : answer
 }
 
 export function endSessionComplaints(op: Provider, parameters: URLSearchParams): string[] {

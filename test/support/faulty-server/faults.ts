@@ -8,6 +8,8 @@ import { idTokenFaults } from './faults/id-token.js'
 import { basicModules } from './faults/modules-basic.js'
 import { configModules } from './faults/modules-config.js'
 import { formPostModules } from './faults/modules-form-post.js'
+import { logoutTokenFaults } from './faults/logout-token.js'
+import { logoutModules } from './faults/modules-logout.js'
 import { tokenFaults } from './faults/token-endpoint.js'
 import type { Steps } from './provider.js'
 
@@ -17,10 +19,12 @@ export const faults = {
   ...basicModules,
   ...configModules,
   ...formPostModules,
+  ...logoutModules,
   ...authorizationFaults,
   ...idTokenFaults,
   ...tokenFaults,
   ...discoveryFaults,
+  ...logoutTokenFaults,
 } satisfies Record<string, Fault>
 
 export type FaultName = keyof typeof faults

@@ -11,7 +11,7 @@ export function idTokenHeader(op: Provider): JWTHeaderParameters {
 }
 
 export function idTokenClaims(op: Provider, authorization: Authorization): JWTPayload {
-  const { parameters, subject, authenticatedAt } = authorization
+  const { parameters, subject, sid, authenticatedAt } = authorization
   const nonce = parameters.get('nonce')
   const acr = parameters.get('acr_values')?.split(' ')[0]
   return {
@@ -21,6 +21,7 @@ export function idTokenClaims(op: Provider, authorization: Authorization): JWTPa
     iat: now(),
     exp: now() + lifetime,
     auth_time: authenticatedAt,
+    sid,
     ...(nonce === null ? {} : { nonce }),
     ...(acr === undefined ? {} : { acr }),
   }

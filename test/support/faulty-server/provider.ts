@@ -14,6 +14,9 @@ export interface Client {
   readonly authentication: ClientAuthentication
   readonly redirectUris: string[]
   readonly postLogoutRedirectUris: string[]
+  /** Where it wants to hear of sign-outs. */
+  backchannelLogoutUri: string | undefined
+  frontchannelLogoutUri: string | undefined
 }
 
 /** One sign-in, from the authorization request to the tokens. */
@@ -22,6 +25,8 @@ export interface Authorization {
   readonly parameters: URLSearchParams
   readonly redirectUri: string
   readonly subject: string
+  /** The server's session that it belongs to. */
+  readonly sid: string
   readonly authenticatedAt: number
   codeUses: number
   /** A code or refresh token was used twice: nothing that was issued is good any more. */
@@ -49,9 +54,17 @@ export interface Provider {
   readonly refreshTokens: Map<string, RefreshToken>
   /** Every ID token that was issued, good or bad. */
   readonly idTokens: Set<string>
+  /** What the client answered to logout tokens. */
+  readonly logoutAnswers: LogoutAnswer[]
   /** The ones in the JWKS; the first signs. */
   keys: readonly SigningKey[]
   steps: Steps
+}
+
+export interface LogoutAnswer {
+  readonly status: number
+  readonly cacheControl: string | null
+  readonly body: string
 }
 
 /** What a server does, step by step. A fault replaces a few; each finds the others through `op.steps`. */
@@ -88,6 +101,9 @@ export interface Steps {
 
   /** What is wrong with a logout request, one line each. */
   endSessionComplaints(op: Provider, parameters: URLSearchParams): string[]
+  logoutTokenHeader(op: Provider): Awaitable<JWTHeaderParameters>
+  logoutTokenClaims(op: Provider, authorization: Authorization): Awaitable<Record<string, unknown>>
+  logoutToken(op: Provider, authorization: Authorization): Awaitable<string>
   answerEndSession(op: Provider, parameters: URLSearchParams): Awaitable<Answer>
 }
 
@@ -117,6 +133,7 @@ export async function newProvider(
     accessTokens: new Map(),
     refreshTokens: new Map(),
     idTokens: new Set(),
+    logoutAnswers: [],
     keys: [await newSigningKey()],
     steps,
   }

@@ -6,6 +6,7 @@ import { answerEndSession, endSessionComplaints } from './end-session.js'
 import { idToken, idTokenClaims, idTokenHeader } from './id-token.js'
 import { answerJwks, jwks } from './jwks.js'
 import type { Steps } from './provider.js'
+import { logoutToken, logoutTokenClaims, logoutTokenHeader } from './logout-token.js'
 import { answerRevocation } from './revocation.js'
 import { answerToken, grants, tokenResponse } from './token.js'
 import { answerUserinfo, userinfo } from './userinfo.js'
@@ -29,5 +30,8 @@ export const correctSteps: Steps = {
   userinfo,
   answerUserinfo,
   endSessionComplaints,
+  logoutTokenHeader,
+  logoutTokenClaims,
+  logoutToken,
   answerEndSession,
 }
