@@ -50,6 +50,9 @@ const table = {
   insufficient_scope: [403, 'More access is needed than was granted.'],
   insufficient_user_authentication: [401, 'A stronger or more recent sign-in is needed.'],
 
+  /** An access token was to be sent where it must not go; `reason` says why not. */
+  url_not_allowed: [500, 'The application is not set up correctly.'],
+
   /** A mistake in the application's own configuration. The message says which and what to do. */
   invalid_configuration: [500, 'The application is not set up correctly.'],
 } as const satisfies Record<string, readonly [number, string]>

@@ -19,6 +19,8 @@ export type OAuthEvent =
       readonly subject: string | undefined
     }
   | { readonly type: 'token_rejected'; readonly code: OAuthErrorCode; readonly error: OAuthError }
+  | { readonly type: 'token_issued'; readonly clientId: string; readonly scope: readonly string[] }
+  | { readonly type: 'token_failed'; readonly code: OAuthErrorCode; readonly error: OAuthError }
   | { readonly type: 'metadata_fetched'; readonly url: string }
   | {
       readonly type: 'metadata_failed'

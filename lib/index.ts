@@ -4,6 +4,13 @@ export { getAuth, startLogin, type Auth, type BearerAuth, type SessionAuth } fro
 export { requireLogin, requireScope } from './middleware/guards.js'
 export { oauthBearer, type OAuthBearerOptions } from './middleware/oauth-bearer.js'
 export { oauthLogin, type OAuthLogin } from './middleware/oauth-login.js'
+export {
+  clientCredentials,
+  type ClientCredentialsOptions,
+  type ServiceApi,
+  type ServiceClient,
+  type ServiceTokenRequest,
+} from './tokens/client-credentials.js'
 export type { OAuthLoginOptions } from './middleware/oauth-login-options.js'
 export type { LoginAttempt, LoginHook } from './middleware/callback.js'
 export type { StartLoginOptions } from './middleware/login.js'
@@ -15,6 +22,7 @@ export type { Fetch } from './http.js'
 export type { Algorithm, Claims } from './jose/jwt.js'
 export type { AuthorizationParameters, ResponseMode } from './oauth/authorization-request.js'
 export type { ClientKey, TokenEndpointAuthMethod } from './oauth/client-authentication.js'
+export type { ClientSecret } from './oauth/client-secret.js'
 export type { ServerEndpoints } from './oauth/server-metadata.js'
 export { memoryStore, type MemoryStoreOptions } from './stores/memory-store.js'
 export {

@@ -14,7 +14,7 @@ import { checkOptions } from '../options.js'
 import { attachAuth, type AuthSource, type BearerAuth } from './auth.js'
 import { bearerChallenge, bearerToken } from './bearer-credentials.js'
 import { sendJson, type Middleware } from './request.js'
-import { checkedAlgorithms } from './server-options.js'
+import { checkedAlgorithms } from '../oauth/server-options.js'
 
 export interface OAuthBearerOptions {
   /** The authorization server's identifier, exactly as tokens have it in `iss`. */

@@ -9,30 +9,22 @@ import {
   type AuthorizationParameters,
   type ResponseMode,
 } from '../oauth/authorization-request.js'
-import type { ClientKey, TokenEndpointAuthMethod } from '../oauth/client-authentication.js'
-import { isResource } from '../oauth/resource.js'
-import { parseScope } from '../oauth/scope.js'
+import type { ClientSecret } from '../oauth/client-secret.js'
 import type { ServerEndpoints } from '../oauth/server-metadata.js'
+import type { ServerOptions } from '../oauth/server-options.js'
 import { secretProblem } from '../session/secret.js'
 import type { Store } from '../stores/store.js'
 import type { LoginHook } from './callback.js'
 
-export interface OAuthLoginOptions {
-  /**
-   * The authorization server's identifier, exactly as its metadata spells it. Its endpoints are discovered from there
-   * (OpenID Connect Discovery, RFC 8414). Needed unless `endpoints` are given.
-   */
-  issuer?: string
+export interface OAuthLoginOptions extends ServerOptions {
   /** The endpoints of a server that publishes no metadata. With `openid` in the scope, `issuer` and `jwks` are needed too. */
   endpoints?: ServerEndpoints
-  /** The public identifier of this application at the server. */
-  clientId: string
-  /** The confidential part. Leave it out for a public client, which proves itself by PKCE alone. */
-  clientSecret?: string
-  /** A signing key in place of a secret, for `private_key_jwt`. */
-  privateKey?: ClientKey
-  /** How the client authenticates. Default: what fits the credentials and the server's metadata. Never switched silently. */
-  tokenEndpointAuthMethod?: TokenEndpointAuthMethod
+  /**
+   * The confidential part. Leave it out for a public client, which proves itself by PKCE alone. To replace it without a
+   * break, give a list with the old and the new one, or a function that looks it up: when the server refuses one
+   * (`invalid_client`), the next is tried once, and the function asked again.
+   */
+  clientSecret?: ClientSecret
   /**
    * Signature algorithms that are accepted on ID tokens and logout tokens, such as `['RS256']`. Default: all asymmetric
    * ones that the server has a key for.
@@ -153,18 +145,6 @@ export function loginOptionChecks(options: OAuthLoginOptions): OptionChecks {
   return checkOptions('oauthLogin', options, known)
 }
 
-export function checkedScope(scope: string, check: OptionChecks): readonly string[] {
-  if (scope === '') return []
-  return (
-    parseScope(scope) ??
-    check.refuse(
-      'scope',
-      `is "${scope}"`,
-      'separate scopes by one space each, such as "openid profile read:projects"',
-    )
-  )
-}
-
 export function checkedSecrets(secrets: readonly string[], check: OptionChecks): readonly string[] {
   const advice = 'make one with: node -p "crypto.randomBytes(32).toString(\'base64url\')"'
   if (!Array.isArray(secrets) || secrets.length === 0)
@@ -222,11 +202,6 @@ export function checkedStore(store: Store | undefined, check: OptionChecks): Sto
     'is not a store',
     'give memoryStore(), redisStore(client), postgresStore(pool), or an object with get, set, add, replace and delete',
   )
-}
-
-export function checkedResource(resource: string | undefined, check: OptionChecks): string | undefined {
-  if (resource === undefined || isResource(resource)) return resource
-  return check.refuse('resource', `is "${resource}"`, 'give the URL of the API, without "#"')
 }
 
 export function checkedMaxTransactions(most: number | undefined, check: OptionChecks): number {

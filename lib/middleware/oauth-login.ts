@@ -8,7 +8,9 @@ import { httpClient } from '../http.js'
 import { createClient } from '../oauth/client.js'
 import { refreshTokenGrant } from '../oauth/refresh-token.js'
 import { firstUse } from '../oauth/replay.js'
+import { checkedResource, checkedScope } from '../oauth/requested-access.js'
 import { configuredMetadata, discoveredMetadata } from '../oauth/server-metadata.js'
+import { checkedAlgorithms, checkedCredentials, checkedServer } from '../oauth/server-options.js'
 import type { TokenSet } from '../oauth/token-set.js'
 import { createSeal } from '../seal.js'
 import { cookieStorage } from '../session/cookie-storage.js'
@@ -40,8 +42,6 @@ import {
   checkedMaxTransactions,
   checkedName,
   checkedParameters,
-  checkedResource,
-  checkedScope,
   checkedSecrets,
   checkedStore,
   loginOptionChecks,
@@ -50,7 +50,6 @@ import {
 import { createRefusals } from './refusals.js'
 import { forbidStoring, requestPath, type Middleware } from './request.js'
 import { localPath } from './return-to.js'
-import { checkedAlgorithms, checkedCredentials, checkedServer } from './server-options.js'
 import { SessionSource } from './session-source.js'
 import { checkedSite } from './site.js'
 
@@ -75,7 +74,7 @@ export function oauthLogin(options: OAuthLoginOptions): OAuthLogin {
   const check = loginOptionChecks(options)
   const site = checkedSite(options, check)
   const scope = checkedScope(options.scope ?? 'openid', check)
-  const server = checkedServer(options, scope, check)
+  const server = checkedServer(options, ['authorization', 'token'], scope, check)
   const credentials = checkedCredentials(options, check)
   const secrets = checkedSecrets(options.secrets, check)
   const parameters = checkedParameters(options, scope, check)
@@ -103,6 +102,7 @@ export function oauthLogin(options: OAuthLoginOptions): OAuthLogin {
     http,
     algorithms: checkedAlgorithms(options.algorithms, check),
     clockTolerance: durations.clockTolerance,
+    timeout: durations.timeout,
     emit,
     now,
   })

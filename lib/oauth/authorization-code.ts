@@ -83,19 +83,15 @@ export async function authorizationCodeGrant(
     ...(nonce !== undefined && { expectedNonce: nonce }),
     ...(max_age !== undefined && { maxAge: max_age }),
   }
-  const configuration = await client.configuration()
   const receivedAt = client.now()
-  let response: Awaited<ReturnType<typeof codeGrant>>
-  try {
-    response = await codeGrant(
-      configuration,
-      answer,
-      checks,
-      resource === undefined ? undefined : { resource },
-    )
-  } catch (thrown) {
-    throw grantError(thrown, [code, code_verifier, state, ...client.secrets])
-  }
+  // A client that was refused has not spent the code, so another secret may be tried with it.
+  const response = await client.authenticated(async (configuration) => {
+    try {
+      return await codeGrant(configuration, answer, checks, resource === undefined ? undefined : { resource })
+    } catch (thrown) {
+      throw grantError(thrown, [code, code_verifier, state, ...client.secrets()])
+    }
+  })
   const tokens = tokenSet(response, scopesIn(transaction.scope), receivedAt)
   const claims = await idTokenClaims(client, transaction, response)
   return claims ? { tokens, claims } : { tokens }

@@ -5,6 +5,7 @@ import { importJWK, type CryptoKey } from 'jose'
 import { None, PrivateKeyJwt, type ClientAuth } from 'openid-client'
 import { OAuthError } from '../errors.js'
 import type { Algorithm } from '../jose/jwt.js'
+import type { ClientSecret } from './client-secret.js'
 import type { ServerMetadata } from './server-metadata.js'
 
 export const tokenEndpointAuthMethods = [
@@ -28,7 +29,7 @@ export interface ClientKey {
 }
 
 export interface ClientCredentials {
-  clientSecret?: string
+  clientSecret?: ClientSecret
   privateKey?: ClientKey
   method?: TokenEndpointAuthMethod
 }
@@ -59,20 +60,20 @@ export function clientAuthMethod(
 /** openid-client's strategy for a method. */
 export function clientAuthentication(
   method: TokenEndpointAuthMethod,
-  credentials: ClientCredentials,
+  { secret = '', privateKey }: { secret?: string | undefined; privateKey?: ClientKey | undefined },
 ): ClientAuth {
   switch (method) {
     case 'none':
       return None()
     case 'client_secret_basic':
-      return clientSecretBasic(credentials.clientSecret ?? '')
+      return clientSecretBasic(secret)
     case 'client_secret_post':
       return (_server, client, body) => {
         body.set('client_id', client.client_id)
-        body.set('client_secret', credentials.clientSecret ?? '')
+        body.set('client_secret', secret)
       }
     case 'private_key_jwt':
-      return privateKeyJwt(credentials.privateKey)
+      return privateKeyJwt(privateKey)
   }
 }
 

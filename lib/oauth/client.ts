@@ -2,21 +2,24 @@
 
 import {
   Configuration,
+  None,
   allowInsecureRequests,
   clockTolerance as toleranceSymbol,
   customFetch,
   enableNonRepudiationChecks,
+  type ClientAuth,
 } from 'openid-client'
 import type { Emit } from '../events.js'
 import { tokenLimit, type HttpClient } from '../http.js'
 import { algorithms as everyAlgorithm, type Algorithm } from '../jose/jwt.js'
 import { remoteKeySet, type KeySet } from '../jose/key-set.js'
 import { clientAuthentication, clientAuthMethod, type ClientCredentials } from './client-authentication.js'
+import { clientSecrets } from './client-secret.js'
 import { requireEndpoint, type MetadataSource, type ServerMetadata } from './server-metadata.js'
 
-export interface Client {
+/** The client as the token endpoint knows it. */
+export interface TokenClient {
   readonly clientId: string
-  readonly redirectUri: string
   /** Seconds that clocks may differ. */
   readonly clockTolerance: number
   /** What ID tokens and logout tokens may be signed with. */
@@ -27,46 +30,68 @@ export interface Client {
   readonly now: () => number
   /** What the server says about itself. */
   metadata(): Promise<ServerMetadata>
-  /** openid-client's view of server and client, for the token endpoint and for URLs. */
+  /**
+   * Runs a request to the token or revocation endpoint with the client's credentials. It runs again with another secret
+   * when it throws `invalid_client`. Throws what the request throws, and `temporarily_unavailable` without a secret.
+   */
+  authenticated<T>(request: (configuration: Configuration) => Promise<T>): Promise<T>
+  /** openid-client's view of server and client without credentials, for URLs. */
   configuration(): Promise<Configuration>
   /** The same, checking the signature of signed answers. */
   userinfoConfiguration(): Promise<Configuration>
-  /** Values that must never be repeated in a message, such as the client secret. */
-  readonly secrets: readonly string[]
+  /** Values that must never be repeated in a message, such as every client secret. */
+  secrets(): readonly string[]
 }
 
-export interface ClientOptions {
+export interface Client extends TokenClient {
+  readonly redirectUri: string
+}
+
+export interface TokenClientOptions {
   clientId: string
-  redirectUri: string
   credentials: ClientCredentials
   metadata: MetadataSource
   http: HttpClient
   algorithms: readonly Algorithm[]
   clockTolerance: number
+  /** Seconds that a function in the place of a secret may take. */
+  timeout: number
   emit: Emit
   now: () => number
 }
 
-export function createClient(options: ClientOptions): Client {
-  const { clientId, redirectUri, credentials, metadata, http, algorithms, clockTolerance, emit, now } =
-    options
+/** A client that users come back to. */
+export function createClient({
+  redirectUri,
+  ...options
+}: TokenClientOptions & { redirectUri: string }): Client {
+  return { ...createTokenClient(options), redirectUri }
+}
+
+export function createTokenClient(options: TokenClientOptions): TokenClient {
+  const { clientId, credentials, metadata, http, algorithms, clockTolerance, timeout, emit, now } = options
+  const { clientSecret, privateKey } = credentials
+  const secrets = clientSecret === undefined ? undefined : clientSecrets(clientSecret, { timeout, now })
   let built: Configurations | undefined
 
   return {
     clientId,
-    redirectUri,
     algorithms,
     clockTolerance,
     now,
     metadata,
-    secrets: credentials.clientSecret === undefined ? [] : [credentials.clientSecret],
+    secrets: () => secrets?.known() ?? [],
     keySet: remoteKeySet({
       uri: async () => requireEndpoint(await metadata(), 'jwks_uri'),
       http,
       emit,
       now,
     }),
-    configuration: async () => (await configurations()).token,
+    authenticated: async (request) => {
+      if (!secrets) return request(await withCredentials())
+      return secrets.authenticated(async (secret) => request(await withCredentials(secret)))
+    },
+    configuration: async () => (await configurations()).bare,
     userinfoConfiguration: async () => (await configurations()).userinfo,
   }
 
@@ -74,15 +99,25 @@ export function createClient(options: ClientOptions): Client {
     const from = await metadata()
     // openid-client freezes what it is given: new metadata needs a new configuration.
     if (built?.from !== from) {
-      const userinfo = configure(from)
+      const userinfo = configure(from, None())
       enableNonRepudiationChecks(userinfo)
-      built = { from, token: configure(from), userinfo }
+      built = { from, bare: configure(from, None()), userinfo, bySecret: new Map() }
     }
     return built
   }
 
-  function configure(server: ServerMetadata): Configuration {
-    const method = clientAuthMethod(credentials, server)
+  async function withCredentials(secret?: string): Promise<Configuration> {
+    const { from, bySecret } = await configurations()
+    const known = bySecret.get(secret)
+    if (known) return known
+    const method = clientAuthMethod(credentials, from)
+    const made = configure(from, clientAuthentication(method, { secret, privateKey }))
+    if (bySecret.size >= mostConfigurations) bySecret.clear()
+    bySecret.set(secret, made)
+    return made
+  }
+
+  function configure(server: ServerMetadata, authentication: ClientAuth): Configuration {
     const configuration = new Configuration(
       // Which algorithms are good is ours to decide; some servers announce `none` and HS256.
       {
@@ -92,7 +127,7 @@ export function createClient(options: ClientOptions): Client {
       } as OpenidServerMetadata,
       clientId,
       { [toleranceSymbol]: clockTolerance },
-      clientAuthentication(method, credentials),
+      authentication,
     )
     configuration[customFetch] = async (url, { method: verb, headers, body }) => {
       const response = await http(url, { method: verb, headers, body: body ?? null, limit: tokenLimit })
@@ -108,12 +143,17 @@ export function createClient(options: ClientOptions): Client {
 
 type OpenidServerMetadata = ConstructorParameters<typeof Configuration>[0]
 
+/** Secrets that were in use since the metadata was fetched; a few, or somebody makes them up. */
+const mostConfigurations = 20
+
 /**
  * Two of one kind: with its signature checks on, openid-client would check ID tokens too, against a key set that it
  * renews only once a minute. It would refuse the first users after a key rotation, so ID tokens are ours to check.
  */
 interface Configurations {
   readonly from: ServerMetadata
-  readonly token: Configuration
+  readonly bare: Configuration
   readonly userinfo: Configuration
+  /** With credentials, by the secret; a client without one has one entry. */
+  readonly bySecret: Map<string | undefined, Configuration>
 }

@@ -26,16 +26,17 @@ export async function refreshTokenGrant(
   { resource, scope }: AccessTokenRequest = {},
 ): Promise<TokenSet> {
   const receivedAt = client.now()
-  let response: Awaited<ReturnType<typeof refreshGrant>>
-  try {
-    const parameters = {
-      ...(resource !== undefined && { resource }),
-      ...(scope !== undefined && { scope: scope.join(' ') }),
-    }
-    response = await refreshGrant(await client.configuration(), tokens.refresh_token, parameters)
-  } catch (thrown) {
-    throw grantError(thrown, [tokens.refresh_token, ...client.secrets])
+  const parameters = {
+    ...(resource !== undefined && { resource }),
+    ...(scope !== undefined && { scope: scope.join(' ') }),
   }
+  const response = await client.authenticated(async (configuration) => {
+    try {
+      return await refreshGrant(configuration, tokens.refresh_token, parameters)
+    } catch (thrown) {
+      throw grantError(thrown, [tokens.refresh_token, ...client.secrets()])
+    }
+  })
   if (response.id_token !== undefined) {
     const claims = await verifyIdToken(client, response.id_token)
     if (claims['sub'] !== subject) throw new OAuthError('invalid_id_token', { reason: 'sub_changed' })

@@ -49,7 +49,7 @@ const tokenHints = {
   invalid_grant:
     'The authorization code or refresh token is expired, used before, revoked, or was issued for another client or redirect URI.',
   unauthorized_client:
-    'This client may not use this grant. Allow "authorization_code" and, for refreshing, "refresh_token" for the client at the server.',
+    'This client may not use this grant. Allow "authorization_code" and, for refreshing, "refresh_token" for the client at the server; for a service "client_credentials".',
   unsupported_grant_type: 'The server does not support this grant type.',
   invalid_scope:
     'The scope is unknown, malformed, or more than was granted. Compare "scope" with what is registered.',
@@ -139,9 +139,10 @@ function cleaned(
   { error, error_description, error_uri }: ServerError,
   secrets: readonly string[],
 ): ServerError {
+  const longestFirst = secrets.toSorted((a, b) => b.length - a.length) // one may be a part of another
   const clean = (text: string) => {
     let safe = text
-    for (const secret of secrets) if (secret !== '') safe = safe.replaceAll(secret, '[redacted]')
+    for (const secret of longestFirst) if (secret !== '') safe = safe.replaceAll(secret, '[redacted]')
     return safe.replace(/[^\x20-\x7e]/g, '?').slice(0, longestDescription)
   }
   return {
@@ -156,13 +157,21 @@ function isTemporary(status: number): boolean {
 }
 
 function unavailable({ status, headers }: Response, cause: unknown): OAuthError {
-  const retryAfter = headers.get('retry-after')
+  const retryAfter = secondsIn(headers.get('retry-after'))
   return new OAuthError('server_unavailable', {
     message: `the authorization server answered with status ${status}`,
     reason: `status_${status}`,
-    ...(retryAfter !== null && /^\d{1,5}$/.test(retryAfter) && { headers: { 'retry-after': retryAfter } }),
+    ...(retryAfter !== undefined && { headers: { 'retry-after': String(retryAfter) } }),
     cause,
   })
+}
+
+/** `Retry-After` as seconds, which it has or is a date from (RFC 9110 §10.2.3). */
+function secondsIn(retryAfter: string | null): number | undefined {
+  if (retryAfter === null) return undefined
+  if (/^\d{1,5}$/.test(retryAfter)) return Number(retryAfter)
+  const left = Math.ceil((Date.parse(retryAfter) - Date.now()) / 1_000)
+  return /^[A-Z][a-z]{2}, /.test(retryAfter) && left >= 0 ? Math.min(left, 99_999) : undefined
 }
 
 /** An error of our own HTTP client, which openid-client may have wrapped. */

@@ -44,12 +44,15 @@ export interface ServerEndpoints {
   readonly jwks?: string
 }
 
-/** Configured endpoints as metadata. Without an issuer the origin of the authorization endpoint names the server. */
-export function configuredMetadata(endpoints: ServerEndpoints, issuer?: string): ServerMetadata {
+/** Configured endpoints as metadata. Without an issuer the origin of the first endpoint names the server. */
+export function configuredMetadata(
+  endpoints: Partial<ServerEndpoints> & Pick<ServerEndpoints, 'token'>,
+  issuer?: string,
+): ServerMetadata {
   const { authorization, token, userinfo, endSession, revocation, jwks } = endpoints
   return {
-    issuer: issuer ?? new URL(authorization).origin,
-    authorization_endpoint: authorization,
+    issuer: issuer ?? new URL(authorization ?? token).origin,
+    ...(authorization !== undefined && { authorization_endpoint: authorization }),
     token_endpoint: token,
     ...(userinfo !== undefined && { userinfo_endpoint: userinfo }),
     ...(endSession !== undefined && { end_session_endpoint: endSession }),

@@ -3,7 +3,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { isOAuthError, OAuthError } from '../errors.js'
 import type { AccessTokenRequest } from '../oauth/refresh-token.js'
-import { isResource } from '../oauth/resource.js'
+import { isResource } from '../oauth/requested-access.js'
 import { parseScope } from '../oauth/scope.js'
 import { accessTokenOf, withAccessToken, type AccessToken, type TokenSet } from '../oauth/token-set.js'
 import type { Outcomes } from '../tokens/outcomes.js'

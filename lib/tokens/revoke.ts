@@ -2,7 +2,7 @@
 
 import { isOAuthError } from '../errors.js'
 import type { Emit } from '../events.js'
-import type { Client } from '../oauth/client.js'
+import type { TokenClient } from '../oauth/client.js'
 import { revoke } from '../oauth/revocation.js'
 import type { TokenSet } from '../oauth/token-set.js'
 
@@ -12,7 +12,7 @@ export type Revoke = (tokens: TokenSet) => Promise<void>
 /** Milliseconds that somebody waits for a slow server. */
 const deadline = 2_000
 
-export function createRevoke(client: Client, emit: Emit): Revoke {
+export function createRevoke(client: TokenClient, emit: Emit): Revoke {
   async function attempt(tokens: TokenSet): Promise<void> {
     try {
       await revoke(client, tokens)

@@ -46,11 +46,14 @@ async function tokenRequest(
     http: httpClient(fetch),
     algorithms,
     clockTolerance: 30,
+    timeout: 5,
     emit: () => undefined,
     now: () => Math.floor(Date.now() / 1000),
   })
   const answer = new URL('https://app.example.com/callback?code=c')
-  await authorizationCodeGrant(await client.configuration(), answer, { pkceCodeVerifier: 'v'.repeat(43) })
+  await client.authenticated((configuration) =>
+    authorizationCodeGrant(configuration, answer, { pkceCodeVerifier: 'v'.repeat(43) }),
+  )
   const [request] = seen
   if (!request || seen.length > 1) throw new Error(`${seen.length} token requests`)
   return request

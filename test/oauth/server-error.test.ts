@@ -151,6 +151,7 @@ test.each(['Basic realm="tokens"', 'Basic', 'Bearer error="invalid_client"'])(
         ),
       algorithms,
       clockTolerance: 30,
+      timeout: 5,
       emit: () => undefined,
       now: () => 0,
     })

@@ -3,6 +3,7 @@ import * as openidClient from 'openid-client'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { openBrowser } from './browser.js'
 import { startFaultyServer, type FaultyServer, type FaultyServerOptions } from './faulty-server.js'
+import { clientCredentialsFaults } from './faulty-server/faults/client-credentials.js'
 import { faults, type Fault, type FaultName } from './faulty-server/faults.js'
 import { logoutTokenFaults } from './faulty-server/faults/logout-token.js'
 import { logoutModules } from './faulty-server/faults/modules-logout.js'
@@ -139,6 +140,7 @@ describe('a fault', () => {
     'oidcc-client-test-scope-userinfo-claims',
     'auth-time-old',
     'auth-time-missing',
+    ...(Object.keys(clientCredentialsFaults) as FaultName[]),
     'acr-wrong',
     // It has no limit for an answer.
     'token-huge',

@@ -7,6 +7,7 @@ import { discoveryPath } from './faulty-server/discovery.js'
 import { endSession } from './faulty-server/end-session.js'
 import { faults, type Fault, type FaultName } from './faulty-server/faults.js'
 import {
+  changeSecret,
   newProvider,
   type Authorization,
   type ClientAuthentication,
@@ -63,6 +64,8 @@ export interface FaultyServer {
   readonly logoutAnswers: readonly LogoutAnswer[]
   /** The `sid` of the last sign-in. */
   readonly sid: string
+  /** From now on only this secret lets the client in. */
+  changeSecret(secret: string): void
   /** From now on does this wrong, or nothing. */
   misbehave(fault?: FaultName | Fault): void
   close(): Promise<void>
@@ -87,7 +90,9 @@ function facade(op: Provider, elsewhere: readonly string[], servers: readonly Se
   return {
     issuer: op.issuer,
     clientId: op.client.id,
-    clientSecret: op.client.secret,
+    get clientSecret() {
+      return op.client.secret
+    },
     requests: op.requests,
     complaints: op.complaints,
     secrets: op.secrets,
@@ -106,6 +111,7 @@ function facade(op: Provider, elsewhere: readonly string[], servers: readonly Se
       op.client.redirectUris.push(redirectUri)
       if (postLogoutRedirectUri !== undefined) op.client.postLogoutRedirectUris.push(postLogoutRedirectUri)
     },
+    changeSecret: (secret) => changeSecret(op, secret),
     misbehave: (fault) => {
       op.steps = stepsWith(fault)
     },

@@ -1,6 +1,7 @@
 /** The parts of the README that are made from the code: the tables of options and of errors. */
 
 import { readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import ts from 'typescript'
 import { OAuthError, type OAuthErrorCode } from '../../lib/index.js'
 
@@ -15,6 +16,10 @@ export function upToDate(readme: string): string {
       section('options oauthBearer'),
       `$1\n\n${optionsTable('lib/middleware/oauth-bearer.ts', 'OAuthBearerOptions')}\n\n$2`,
     )
+    .replace(
+      section('options clientCredentials'),
+      `$1\n\n${optionsTable('lib/tokens/client-credentials.ts', 'ClientCredentialsOptions')}\n\n$2`,
+    )
     .replace(section('errors'), `$1\n\n${errorsTable()}\n\n$2`)
 }
 
@@ -28,17 +33,49 @@ function section(name: string): RegExp {
 }
 
 function optionsTable(file: string, name: string): string {
+  const rows = [...optionsOf(file, name)].map(([option, { type, isNeeded, meaning }]) => [
+    `\`${option}\`${isNeeded ? ' (needed)' : ''}`,
+    `\`${type.replaceAll('|', '\\|')}\``,
+    meaning,
+  ])
+  return table(['option', 'type', 'meaning'], rows)
+}
+
+interface Option {
+  readonly type: string
+  readonly isNeeded: boolean
+  readonly meaning: string
+}
+
+/** The properties of an interface, after those of the one that it extends; what it says itself takes precedence. */
+function optionsOf(file: string, name: string): Map<string, Option> {
   const source = sourceOf(file)
   const found = source.statements.find((one) => ts.isInterfaceDeclaration(one) && one.name.text === name)
   if (!found || !ts.isInterfaceDeclaration(found)) throw new Error(`${file} has no interface ${name}`)
-  const rows = found.members
-    .filter(ts.isPropertySignature)
-    .map((member) => [
-      `\`${member.name.getText(source)}\`${member.questionToken ? '' : ' (needed)'}`,
-      `\`${(member.type?.getText(source) ?? '').replaceAll(/\s+/g, ' ').replaceAll('|', '\\|')}\``,
-      documentation(member),
-    ])
-  return table(['option', 'type', 'meaning'], rows)
+  const extended = found.heritageClauses?.[0]?.types[0]?.expression.getText(source)
+  const options =
+    extended === undefined
+      ? new Map<string, Option>()
+      : optionsOf(importedFrom(source, file, extended), extended)
+  for (const member of found.members.filter(ts.isPropertySignature)) {
+    options.set(member.name.getText(source), {
+      type: (member.type?.getText(source) ?? '').replaceAll(/\s+/g, ' '),
+      isNeeded: !member.questionToken,
+      meaning: documentation(member),
+    })
+  }
+  return options
+}
+
+/** The file that a name comes from. */
+function importedFrom(source: ts.SourceFile, file: string, name: string): string {
+  for (const one of source.statements.filter(ts.isImportDeclaration)) {
+    const names = one.importClause?.namedBindings
+    if (!names || !ts.isNamedImports(names) || !ts.isStringLiteral(one.moduleSpecifier)) continue
+    if (names.elements.some((element) => element.name.text === name))
+      return join(dirname(file), one.moduleSpecifier.text.replace(/\.js$/, '.ts'))
+  }
+  throw new Error(`${file} imports no ${name}`)
 }
 
 function errorsTable(): string {

@@ -16,7 +16,7 @@ export function metadata(op: Provider): Record<string, unknown> {
     scopes_supported: ['openid', 'profile', 'email', 'phone', 'address'],
     response_types_supported: ['code'],
     response_modes_supported: ['query', 'form_post'],
-    grant_types_supported: ['authorization_code', 'refresh_token'],
+    grant_types_supported: ['authorization_code', 'refresh_token', 'client_credentials'],
     subject_types_supported: ['public'],
     id_token_signing_alg_values_supported: ['RS256'],
     token_endpoint_auth_methods_supported: [op.client.authentication],

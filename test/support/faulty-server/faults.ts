@@ -3,6 +3,7 @@
  * entry in the file of its kind; it can call the correct step and change what that gives.
  */
 import { authorizationFaults } from './faults/authorization-response.js'
+import { clientCredentialsFaults } from './faults/client-credentials.js'
 import { discoveryFaults } from './faults/discovery.js'
 import { idTokenFaults } from './faults/id-token.js'
 import { basicModules } from './faults/modules-basic.js'
@@ -23,6 +24,7 @@ export const faults = {
   ...authorizationFaults,
   ...idTokenFaults,
   ...tokenFaults,
+  ...clientCredentialsFaults,
   ...discoveryFaults,
   ...logoutTokenFaults,
 } satisfies Record<string, Fault>

@@ -10,7 +10,8 @@ export type ClientAuthentication = 'client_secret_basic' | 'client_secret_post' 
 
 export interface Client {
   readonly id: string
-  readonly secret: string
+  /** Can change while the server runs. */
+  secret: string
   readonly authentication: ClientAuthentication
   readonly redirectUris: string[]
   readonly postLogoutRedirectUris: string[]
@@ -31,6 +32,8 @@ export interface Authorization {
   codeUses: number
   /** A code or refresh token was used twice: nothing that was issued is good any more. */
   isRevoked: boolean
+  /** For the client itself, without a user: no refresh token, no ID token (RFC 6749 §4.4.3). */
+  readonly isForClient?: boolean
 }
 
 export interface RefreshToken {
@@ -142,6 +145,12 @@ export async function newProvider(
 /** Replaces all keys by one new one. */
 export async function rotateKeys(op: Provider): Promise<void> {
   op.keys = [await newSigningKey()]
+}
+
+/** From now on only this secret lets the client in. */
+export function changeSecret(op: Provider, secret: string): void {
+  op.client.secret = secret
+  keepSecret(op, 'client secret', secret)
 }
 
 export function signingKey(op: Provider): SigningKey {

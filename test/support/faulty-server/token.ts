@@ -1,23 +1,25 @@
-/** The token endpoint: RFC 6749 §4.1.3, RFC 7636 §4.6, OpenID Connect Core §3.1.3. */
+/** The token endpoint: RFC 6749 §4.1.3 and §4.4, RFC 7636 §4.6, OpenID Connect Core §3.1.3. */
 import { createHash } from 'node:crypto'
 import { canary } from '../canaries.js'
 import { json, type Answer } from './answer.js'
-import { keepSecret, type Authorization, type Grant, type Provider } from './provider.js'
+import { keepSecret, now, type Authorization, type Grant, type Provider } from './provider.js'
 import { isForm, repeatedNames, type RecordedRequest } from './recorded-request.js'
 
 export const grants: Readonly<Record<string, Grant>> = {
   authorization_code: { complaints: codeComplaints, authorization: authorizationOfCode },
   refresh_token: { complaints: refreshComplaints, authorization: authorizationOfRefreshToken },
+  client_credentials: { complaints: clientGrantComplaints, authorization: authorizationOfClient },
 }
 
 export async function token(op: Provider, request: RecordedRequest): Promise<Answer> {
   keepSecret(op, 'verifier', request.body.get('code_verifier'))
   const unauthenticated = complain(op, op.steps.clientComplaints(op, request))
   const malformed = complain(op, requestComplaints(request))
+  // Before the grant is looked at: a client that is refused spends no code and no refresh token.
+  if (unauthenticated) return json({ error: 'invalid_client' }, 401, { 'www-authenticate': 'Basic' })
   const grant = Object.entries(op.steps.grants).find(([type]) => type === request.body.get('grant_type'))?.[1]
   const ungranted = complain(op, grant ? grant.complaints(op, request) : ['unsupported grant_type'])
   const authorization = grant?.authorization(op, request)
-  if (unauthenticated) return json({ error: 'invalid_client' }, 401, { 'www-authenticate': 'Basic' })
   if (malformed) return json({ error: 'invalid_request' }, 400)
   if (ungranted || !authorization) return json({ error: 'invalid_grant' }, 400)
   return op.steps.answerToken(op, await op.steps.tokenResponse(op, authorization))
@@ -27,6 +29,11 @@ export async function tokenResponse(
   op: Provider,
   authorization: Authorization,
 ): Promise<Record<string, unknown>> {
+  if (authorization.isForClient) {
+    const access_token = issued(op, 'access token', authorization)
+    const scope = authorization.parameters.get('scope') ?? undefined
+    return { access_token, token_type: 'Bearer', expires_in: 3600, scope }
+  }
   const idToken = await op.steps.idToken(op, authorization)
   op.idTokens.add(idToken)
   keepSecret(op, 'ID token', idToken)
@@ -96,6 +103,29 @@ function refreshComplaints(op: Provider, { body }: RecordedRequest): string[] {
 
 function authorizationOfRefreshToken(op: Provider, { body }: RecordedRequest): Authorization | undefined {
   return op.refreshTokens.get(body.get('refresh_token') ?? '')?.authorization
+}
+
+/** RFC 6749 §4.4: for confidential clients only. */
+function clientGrantComplaints(op: Provider, { body }: RecordedRequest): string[] {
+  const broken: Record<string, boolean> = {
+    'client_credentials of a public client': op.client.authentication === 'none',
+    'an empty scope': body.get('scope') === '',
+  }
+  return Object.keys(broken).filter((rule) => broken[rule])
+}
+
+function authorizationOfClient(op: Provider, { body }: RecordedRequest): Authorization {
+  return {
+    code: '',
+    parameters: new URLSearchParams(body),
+    redirectUri: '',
+    subject: op.client.id,
+    sid: '',
+    authenticatedAt: now(),
+    codeUses: 0,
+    isRevoked: false,
+    isForClient: true,
+  }
 }
 
 function challengeOf(verifier: string): string {

@@ -1,0 +1,88 @@
+/** Requests to an API with an access token, which goes nowhere else (RFC 6750 §2.1). */
+
+import { OAuthError } from '../errors.js'
+import type { Fetch } from '../http.js'
+import type { ApiAllowList } from './api-allow-list.js'
+
+/**
+ * Like `fetch`, with the access token of the API. Redirects are handed back and never followed, because they would take
+ * the token along. A 401 is answered by one more request with another token, if the body can be sent again.
+ * Throws `url_not_allowed` for an address that is not listed, before any token is asked for; `invalid_configuration` for
+ * an `init` that wants something else; what asking for a token throws; and what `fetch` throws.
+ */
+export type ApiFetch = (url: string | URL, init?: RequestInit) => Promise<Response>
+
+/** Where tokens come from, for an API of the list. */
+export interface ApiTokens<T> {
+  accessToken(api: T): Promise<string>
+  /** Another token for one that the API refused, or nothing when there is none that is worth a try. */
+  inPlaceOf(refused: string, api: T): Promise<string | undefined>
+}
+
+export interface ApiFetchOptions<T> {
+  allowed: ApiAllowList<T>
+  tokens: ApiTokens<T>
+  fetch: Fetch
+}
+
+export function apiFetch<T>({ allowed, tokens, fetch }: ApiFetchOptions<T>): ApiFetch {
+  return async (target, init = {}) => {
+    const { url, api } = allowed(target)
+    const headers = ownHeaders(init)
+    const send = async (token: string) => {
+      headers.set('authorization', `Bearer ${token}`)
+      const response = await fetch(url, { ...init, headers, redirect: 'manual' })
+      if (response.redirected) throw followed()
+      return response
+    }
+
+    const token = await tokens.accessToken(api)
+    const response = await send(token)
+    if (response.status !== 401) return response
+    const another = tokens.inPlaceOf(token, api).catch(() => undefined)
+    // A stream is spent. The next request has the other token.
+    if (!canBeSentAgain(init.body)) return response
+    const replacement = await another
+    if (replacement === undefined || init.signal?.aborted) return response
+    await response.body?.cancel()
+    return send(replacement)
+  }
+}
+
+/** A copy, so that no token stays in an object of the caller's. */
+function ownHeaders(init: RequestInit): Headers {
+  if (init.redirect !== undefined && init.redirect !== 'manual')
+    throw misuse(
+      `"redirect" is "${init.redirect}"`,
+      'Leave it out: redirects are handed back with their 3xx, because following one would take the token along.',
+    )
+  const headers = new Headers(init.headers)
+  for (const name of ['authorization', 'host']) {
+    if (headers.has(name))
+      throw misuse(`the header "${name}" is set`, 'Leave it out, or use fetch itself for this request.')
+  }
+  return headers
+}
+
+function canBeSentAgain(body: RequestInit['body']): boolean {
+  return (
+    body === undefined ||
+    body === null ||
+    typeof body === 'string' ||
+    body instanceof URLSearchParams ||
+    body instanceof ArrayBuffer ||
+    ArrayBuffer.isView(body)
+  )
+}
+
+function misuse(problem: string, hint: string): OAuthError {
+  return new OAuthError('invalid_configuration', { message: `fetch with an access token: ${problem}`, hint })
+}
+
+function followed(): OAuthError {
+  return new OAuthError('invalid_server_response', {
+    message: 'the option "fetch" has followed a redirect, with an access token',
+    reason: 'redirect',
+    hint: 'It must do as it is told by "redirect".',
+  })
+}
