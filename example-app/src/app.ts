@@ -6,13 +6,24 @@
 import 'express-oauth-kit/augment' // types `req.auth`
 
 import express, { type ErrorRequestHandler, type Express, type Request, type RequestHandler } from 'express'
-import { getAuth, oauthLogin, requireLogin, requireScope, startLogin } from 'express-oauth-kit'
+import {
+  getAuth,
+  isOAuthError,
+  oauthLogin,
+  OAuthError,
+  requireLogin,
+  requireScope,
+  startLogin,
+  type Auth,
+  type Store,
+} from 'express-oauth-kit'
 import session from 'express-session'
 import { apiClient } from './api-client.js'
 import { assets, pageHeaders } from './page.js'
 import { explain } from './problems.js'
 import type { NewProject } from './projects.js'
 import { sameOrigin } from './same-origin.js'
+import { createTokenWatch } from './token-watch.js'
 import * as views from './views.js'
 
 export interface AppOptions {
@@ -26,11 +37,21 @@ export interface AppOptions {
   storage: 'cookie' | 'session'
   /** Seals the cookies; at least 32 bytes. */
   secret: string
+  /** What all instances of the app know together. */
+  store: Store
+  /** Where express-session keeps its sessions. Default: in memory, which is right for one instance. */
+  sessionStore?: session.Store
+  /** The name of this instance, where there are several. */
+  instance?: string
 }
 
 export function createApp(options: AppOptions): Express {
   const { issuer, clientId, clientSecret, baseUrl, scope, resource, apiUrl, storage, secret } = options
+  const { store, sessionStore, instance } = options
   const api = apiClient(apiUrl)
+  const watch = createTokenWatch(store, instance)
+  const viewer = (req: Request): views.Viewer => ({ auth: req.auth, path: req.path, instance })
+
   const app = express()
   app.disable('x-powered-by')
   app.use(assets)
@@ -40,29 +61,43 @@ export function createApp(options: AppOptions): Express {
   })
 
   if (storage === 'session') {
-    app.use(session({ secret, name: 'projects.sid', resave: false, saveUninitialized: false }))
+    const sessions = session({
+      secret,
+      name: 'projects.sid',
+      resave: false,
+      saveUninitialized: false,
+      ...(sessionStore && { store: sessionStore }),
+    })
+    app.use((req, res, next) => {
+      // A store that is away is nobody's fault: a 503, not a 500.
+      void sessions(req, res, (cause?: unknown) =>
+        next(cause === undefined ? undefined : new OAuthError('store_unavailable', { cause })),
+      )
+    })
   }
 
   // Answers /login, /callback and /logout; puts `req.auth` on the requests of whoever is signed in.
-  app.use(
-    oauthLogin({
-      issuer,
-      clientId,
-      ...(clientSecret !== undefined && { clientSecret }),
-      baseUrl,
-      paths: { backchannelLogout: '/backchannel-logout' },
-      scope,
-      ...(resource !== undefined && { resource }),
-      // OpenID Connect Core §11: without consent, a server may ignore offline_access.
-      ...(scope.includes('offline_access') && { authorizationParameters: { prompt: 'consent' } }),
-      storage,
-      secrets: [secret],
-      onError: 'next',
-    }),
-  )
+  const login = oauthLogin({
+    issuer,
+    clientId,
+    ...(clientSecret !== undefined && { clientSecret }),
+    baseUrl,
+    paths: { backchannelLogout: '/backchannel-logout' },
+    scope,
+    ...(resource !== undefined && { resource }),
+    // OpenID Connect Core §11: without consent, a server may ignore offline_access.
+    ...(scope.includes('offline_access') && { authorizationParameters: { prompt: 'consent' } }),
+    storage,
+    store,
+    secrets: [secret],
+    fetch: watch.fetch,
+    onError: 'next',
+  })
+  app.use(login)
 
-  app.get('/', (req, res) => {
-    const page = req.auth ? views.homePage(viewer(req), req.auth) : views.welcomePage(viewer(req))
+  app.get('/', async (req, res) => {
+    const auth = await living(req.auth)
+    const page = auth ? views.homePage(viewer(req), auth) : views.welcomePage({ ...viewer(req), auth })
     res.send(page.markup)
   })
 
@@ -94,16 +129,61 @@ export function createApp(options: AppOptions): Express {
     res.send(views.reportPage(viewer(req), report).markup)
   })
 
-  app.get('/session', requireLogin(), (req, res) => {
-    res.send(views.sessionPage(viewer(req), getAuth(req), storage).markup)
+  app.get('/session', requireLogin(), async (req, res) => {
+    const auth = getAuth(req)
+    const issues = await watch.history(await auth.accessToken())
+    res.send(views.sessionPage(viewer(req), auth, storage, issues).markup)
+  })
+
+  const ownForm = sameOrigin(baseUrl)
+  app.post('/session/expire', ownForm, requireLogin(), async (req, res) => {
+    await watch.expire(getAuth(req))
+    res.redirect(303, '/session#tokens')
+  })
+
+  // The page has a script that asks for /session/token ten times at once.
+  app.post('/session/ten', ownForm, requireLogin(), async (req, res) => {
+    await watch.expire(getAuth(req))
+    res.redirect(303, '/session/ten')
+  })
+  app.get('/session/ten', requireLogin(), (req, res) => {
+    res.set(pageHeaders([], true)).send(views.tenPage(viewer(req)).markup)
+  })
+  app.get('/session/token', requireLogin(), async (req, res) => {
+    const [issue] = await watch.history(await getAuth(req).accessToken())
+    res.json({ issue, instance })
+  })
+
+  app.post('/session/end-all', ownForm, requireLogin(), async (req, res) => {
+    const { subject } = getAuth(req)
+    if (subject !== undefined) await login.endSessions(subject)
+    res.redirect(303, '/signed-out')
+  })
+  app.get('/signed-out', (req, res) => {
+    res.send(views.signedOutPage({ ...viewer(req), auth: undefined }).markup)
   })
 
   app.use((req, res) => {
     const text = 'The address may be mistyped, or the page may be gone.'
     res.status(404).send(views.messagePage(viewer(req), 404, 'There is no such page', text).markup)
   })
-  app.use(answerError)
+  app.use(answerError(viewer))
   return app
+}
+
+/**
+ * `req.auth` is what the browser brings, known without waiting. Pages for signed-in users have a guard, which asks the
+ * store whether the session was ended elsewhere; a page for everybody that greets by name has to ask, too.
+ */
+async function living(auth: Auth | undefined): Promise<Auth | undefined> {
+  try {
+    await auth?.accessToken()
+    return auth
+  } catch (error) {
+    if (isOAuthError(error) && error.code === 'login_required') return undefined
+    if (isOAuthError(error) && error.code === 'server_unavailable') return auth
+    throw error
+  }
 }
 
 /** Asks the user for a scope, once: whoever comes back without it passes on, to be refused by `requireScope`. */
@@ -115,20 +195,18 @@ function ask(scope: string): RequestHandler {
   }
 }
 
-function viewer(req: Request): views.Viewer {
-  return { auth: req.auth, path: req.path }
-}
-
-const answerError: ErrorRequestHandler = (error, req, res, next) => {
-  if (res.headersSent) return next(error)
-  const { status, headers, title, text, detail } = explain(error)
-  if (status >= 500) console.error(detail ?? error)
-  if (status === 401 && req.get('sec-fetch-mode') === 'navigate') {
-    // Signed in once, but not any more: the access token has expired, and there is no other.
-    return res.redirect(303, `/login?returnTo=${encodeURIComponent(req.originalUrl)}`)
+const answerError =
+  (viewer: (req: Request) => views.Viewer): ErrorRequestHandler =>
+  (error, req, res, next) => {
+    if (res.headersSent) return next(error)
+    const { status, headers, title, text, detail } = explain(error)
+    if (status >= 500) console.error(detail ?? error)
+    if (status === 401 && req.get('sec-fetch-mode') === 'navigate') {
+      // Signed in once, but not any more: the access token has expired, and there is no other.
+      return res.redirect(303, `/login?returnTo=${encodeURIComponent(req.originalUrl)}`)
+    }
+    return res
+      .status(status)
+      .set(headers)
+      .send(views.messagePage(viewer(req), status, title, text, detail).markup)
   }
-  return res
-    .status(status)
-    .set(headers)
-    .send(views.messagePage(viewer(req), status, title, text, detail).markup)
-}

@@ -18,6 +18,7 @@ import { logoutPage, messagePage } from './authorization-server/pages.js'
 import { apiScopes, identityScopes } from './authorization-server/scopes.js'
 import type { Html } from './html.js'
 import { assets, pageHeaders } from './page.js'
+import { lifetimeHeader } from './token-watch.js'
 
 export interface AuthorizationServerOptions {
   /** Its own address: an origin, without a path. */
@@ -71,7 +72,7 @@ function configuration(options: AuthorizationServerOptions): Configuration {
     issueRefreshToken: async (_ctx, client, source) =>
       client.grantTypeAllowed('refresh_token') && source.scopes.has('offline_access'),
     ttl: {
-      AccessToken: accessTokenLifetime,
+      AccessToken: (ctx) => wantedLifetime(ctx, accessTokenLifetime),
       ClientCredentials: accessTokenLifetime,
       AuthorizationCode: 60,
       IdToken: 1 * hours,
@@ -140,6 +141,12 @@ function configuration(options: AuthorizationServerOptions): Configuration {
 async function fetchAnywhere(url: string | URL | Request, options: RequestInit = {}): Promise<Response> {
   const { dispatcher: _guard, ...rest } = options as RequestInit & { dispatcher?: unknown }
   return fetch(url, rest)
+}
+
+/** A client may ask for a shorter life, so that the demo can show the end of a token without waiting for minutes. */
+function wantedLifetime(ctx: KoaContextWithOIDC, most: number): number {
+  const wanted = Number(ctx.get(lifetimeHeader))
+  return Number.isInteger(wanted) && wanted > 0 ? Math.min(wanted, most) : most
 }
 
 function show(

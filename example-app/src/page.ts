@@ -18,6 +18,7 @@ export function pageHeaders(formTargets: readonly unknown[] = [], script = false
       "default-src 'none'",
       "style-src 'self'",
       `script-src ${script ? "'self'" : "'none'"}`,
+      `connect-src ${script ? "'self'" : "'none'"}`,
       "img-src 'self' data:",
       `form-action ${formAction}`,
       "base-uri 'none'",

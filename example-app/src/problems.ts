@@ -47,4 +47,8 @@ const words: Record<string, readonly [title: string, text: string]> = {
     'Signing in is not possible now',
     'The sign-in server does not answer. Please try again in a moment.',
   ],
+  store_unavailable: [
+    'One moment, please',
+    'The app cannot look up who is signed in just now. Nobody was signed out. Please try again in a moment.',
+  ],
 }

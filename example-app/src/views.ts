@@ -3,11 +3,13 @@
 import type { Auth } from 'express-oauth-kit'
 import { html, trusted, type Html } from './html.js'
 import type { NewProject, Project, Report } from './projects.js'
+import type { Issue } from './token-watch.js'
 
-/** Who looks at a page (nobody: `undefined`), and which one it is. */
+/** Who looks at a page (nobody: `undefined`), which one it is, and which instance answers where there are several. */
 export interface Viewer {
   readonly auth: Auth | undefined
   readonly path: string
+  readonly instance: string | undefined
 }
 
 export function welcomePage(viewer: Viewer): Html {
@@ -167,7 +169,7 @@ export function reportPage(viewer: Viewer, { total, owners }: Report): Html {
   )
 }
 
-export function sessionPage(viewer: Viewer, auth: Auth, storage: string): Html {
+export function sessionPage(viewer: Viewer, auth: Auth, storage: string, issues: readonly Issue[]): Html {
   const claims = Object.entries(auth.claims).map(
     ([name, value]) =>
       html`<tr>
@@ -193,6 +195,7 @@ export function sessionPage(viewer: Viewer, auth: Auth, storage: string): Html {
         <dt>Scopes</dt>
         <dd class="badges">${auth.scopes.map(badge)}</dd>
       </dl>
+      ${tokensSection(issues)}
       <h2>Claims</h2>
       <div class="table">
         <table>
@@ -201,6 +204,126 @@ export function sessionPage(viewer: Viewer, auth: Auth, storage: string): Html {
           </tbody>
         </table>
       </div>
+      <h2>Other browsers</h2>
+      <form method="post" action="/session/end-all" class="panel row">
+        <p>Ends all your sessions with this app, this one included.</p>
+        <button class="button danger">Sign me out everywhere</button>
+      </form>
+    `,
+  )
+}
+
+function tokensSection(issues: readonly Issue[]): Html {
+  const [newest, before] = issues
+  return html`
+    <h2 id="tokens">Your tokens</h2>
+    ${newest && before && html`<p class="notice" role="status">${whatHappened(newest, before)}</p>`}
+    ${newest && tokensTable(issues)}
+    <div class="actions">
+      <form method="post" action="/session/expire">
+        <button class="button primary">Expire my access token</button>
+      </form>
+      <form method="post" action="/session/ten">
+        <button class="button">Ten requests at once</button>
+      </form>
+    </div>
+    <p class="note">
+      Either button asks the authorization server for an access token that lives one second, and waits until
+      it is over. What comes next needs a good one, so it is refreshed. Servers other than the demo’s decide
+      for themselves how long a token lives: there you see the exchange alone.
+    </p>
+  `
+}
+
+function whatHappened(newest: Issue, before: Issue): Html {
+  const { refreshToken, instance = 'the app', took, at } = newest
+  const isRotated = refreshToken !== before.refreshToken
+  const { endsAt = Infinity } = before
+  return html`Access token
+    <code>${before.accessToken}</code> ${at >= endsAt ? 'was over' : html`had ${duration(endsAt - at)} left`},
+    so ${instance} refreshed it in ${took} ms. <code>${newest.accessToken}</code> took its place, and the
+    refresh token was ${isRotated ? 'replaced, too: each is good for one use' : 'kept'}.`
+}
+
+function tokensTable(issues: readonly Issue[]): Html {
+  const row = (issue: Issue, index: number) => {
+    const { accessToken, refreshToken, endsAt = Infinity, refreshes, instance, took } = issue
+    const left = endsAt - Date.now()
+    const isCurrent = index === 0
+    const isUsed = !isCurrent && refreshToken !== issues[index - 1]?.refreshToken
+    const state = isCurrent ? `${duration(left)} left` : left > 0 ? 'replaced' : 'over'
+    return html`<tr ${!isCurrent && trusted('class="past"')}>
+      <td><code>${accessToken}</code><small>${state}</small></td>
+      <td>
+        <code>${refreshToken ?? 'none'}</code
+        >${refreshToken && html`<small>${isUsed ? 'used' : 'in use'}</small>`}
+      </td>
+      <td>
+        ${refreshes === 0 ? 'Sign-in' : `Refresh\u00a0${refreshes}`}<small
+          >${instance !== undefined && `${instance}, `}${took} ms</small
+        >
+      </td>
+    </tr>`
+  }
+  return html`<div class="table tokens">
+    <table>
+      <thead>
+        <tr>
+          <th scope="col">Access token</th>
+          <th scope="col">Refresh token</th>
+          <th scope="col">Came by</th>
+        </tr>
+      </thead>
+      <tbody>
+        ${issues.map(row)}
+      </tbody>
+    </table>
+    <p class="caption">Short fingerprints. The tokens themselves are never shown.</p>
+  </div>`
+}
+
+export function tenPage(viewer: Viewer): Html {
+  const tiles = Array.from(
+    { length: 10 },
+    (_none, index) =>
+      html`<li class="card" data-request><strong>Request ${index + 1}</strong><span>under way …</span></li>`,
+  )
+  return layout(
+    'Ten requests at once',
+    viewer,
+    html`
+      <h1>Ten requests at once</h1>
+      <p class="lead">
+        Your access token was over. Your browser sends ten requests, and each of them needs a good one.
+      </p>
+      <p class="notice" role="status" data-sum data-since="${Date.now()}">
+        <noscript>This page needs JavaScript.</noscript>
+      </p>
+      <ol class="cards tiles">
+        ${tiles}
+      </ol>
+      <div class="actions">
+        <form method="post" action="/session/ten"><button class="button primary">Once more</button></form>
+        <a class="button" href="/session#tokens">Back to the session</a>
+      </div>
+      <script src="/ten.js" type="module"></script>
+    `,
+  )
+}
+
+export function signedOutPage(viewer: Viewer): Html {
+  return layout(
+    'Signed out',
+    viewer,
+    html`
+      <section class="narrow">
+        <h1>You are signed out everywhere</h1>
+        <p class="lead">
+          All your sessions with this app are over. Other browsers notice at their next click, whichever
+          instance answers them. The sign-in server may still know you there.
+        </p>
+        <p class="actions"><a class="button primary" href="/">To the start page</a></p>
+      </section>
     `,
   )
 }
@@ -233,7 +356,7 @@ export function messagePage(
 }
 
 function layout(title: string, viewer: Viewer, content: Html): Html {
-  const { auth, path } = viewer
+  const { auth, path, instance } = viewer
   const link = (href: string, text: string) =>
     html`<a href="${href}" ${path === href && trusted('aria-current="page"')}>${text}</a>`
   const signedIn = () => html`
@@ -260,7 +383,10 @@ function layout(title: string, viewer: Viewer, content: Html): Html {
           ${auth ? signedIn() : html`<a class="button small" href="/login?returnTo=/">Sign in</a>`}
         </header>
         <main>${content}</main>
-        <footer class="bottom">A demo of express-oauth-kit.</footer>
+        <footer class="bottom">
+          A demo of
+          express-oauth-kit.${instance !== undefined && html` This page came from <b>${instance}</b>.`}
+        </footer>
       </body>
     </html>`
 }
@@ -282,4 +408,9 @@ function time(seconds: number): Html {
   const moment = new Date(seconds * 1000)
   const text = moment.toLocaleString('en-GB', { dateStyle: 'medium', timeStyle: 'long' })
   return html`<time datetime="${moment.toISOString()}">${text}</time>`
+}
+
+function duration(milliseconds: number): string {
+  if (milliseconds === Infinity) return 'a time that the server did not say'
+  return `${Math.max(0, Math.round(milliseconds / 1000))} s`
 }

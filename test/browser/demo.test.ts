@@ -2,6 +2,7 @@
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { hasChromium, launchChromium, needChromium } from '../support/chromium.js'
+import { signInAs, tokens } from '../support/demo-pages.js'
 import { startDemo, type Demo } from '../support/demo.js'
 
 needChromium()
@@ -26,13 +27,7 @@ describe.skipIf(!hasChromium).each(['cookie', 'session'])('the demo with storage
   })
   afterEach(() => context.close())
 
-  async function signIn(user: string, at: Page = page): Promise<void> {
-    await at.getByLabel('User name').fill(user)
-    await at.getByLabel('Password').fill(user)
-    await at.getByRole('button', { name: 'Sign in' }).click()
-    await allow(at)
-  }
-
+  const signIn = (user: string, at: Page = page) => signInAs(user, at)
   const allow = (at: Page = page) => at.getByRole('button', { name: 'Allow' }).click()
   const heading = (at: Page = page) => at.getByRole('heading', { level: 1 }).textContent()
 
@@ -131,5 +126,49 @@ describe.skipIf(!hasChromium).each(['cookie', 'session'])('the demo with storage
     await stranger.getByRole('button', { name: 'Win' }).click()
     await page.goto(demo.url)
     expect(await heading()).toContain('Alice')
+  })
+
+  test('an access token that is over is refreshed by the next page, once for ten requests', async () => {
+    await page.goto(`${demo.url}/session`)
+    await signIn('alice')
+    expect(await tokens(page)).toMatchObject([{ by: 'Sign-in' }])
+    await page.getByRole('button', { name: 'Expire my access token' }).click()
+    await page.waitForURL(`${demo.url}/session#tokens`)
+    const [current, expired, first] = await tokens(page)
+    expect(current).toMatchObject({ accessState: expect.stringContaining('left'), by: 'Refresh 2' })
+    expect(expired).toMatchObject({ accessState: 'over', refreshState: 'used', by: 'Refresh 1' })
+    expect(first).toMatchObject({ refreshState: 'used', by: 'Sign-in' })
+    expect(new Set([current, expired, first].map((issue) => issue?.refresh)).size).toBe(3)
+    await page.getByText(`Access token ${expired?.access} was over`).waitFor()
+
+    await page.getByRole('button', { name: 'Ten requests at once' }).click()
+    await page.getByText('10 of 10 requests answered by one instance, with one refresh').waitFor()
+    await page.getByRole('link', { name: 'Back to the session' }).click()
+    expect(await tokens(page)).toMatchObject([{ by: 'Refresh 4' }, { accessState: 'over' }, {}, {}])
+    expect(demo.output()).not.toContain('arning')
+  })
+
+  test('"Sign me out everywhere" signs another browser out, too, and nobody else', async () => {
+    const [other, bobs] = [await browser.newContext(), await browser.newContext()]
+    const [second, third] = [await other.newPage(), await bobs.newPage()]
+    for (const [at, user] of [
+      [page, 'alice'],
+      [second, 'alice'],
+      [third, 'bob'],
+    ] as const) {
+      await at.goto(`${demo.url}/session`)
+      await signIn(user, at)
+    }
+    await page.getByRole('button', { name: 'Sign me out everywhere' }).click()
+    expect(await heading()).toBe('You are signed out everywhere')
+    for (const at of [page, second]) {
+      await at.goto(demo.url)
+      expect(await heading(at)).toBe('All your projects, in one calm place.')
+      await at.goto(`${demo.url}/session`)
+      expect(await at.content()).not.toContain('alice@example.com')
+    }
+    await third.goto(demo.url)
+    expect(await heading(third)).toContain('Bob')
+    await Promise.all([other.close(), bobs.close()])
   })
 })

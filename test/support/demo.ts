@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { listening, stopped } from './listening.js'
 
 export interface Demo {
@@ -9,12 +10,18 @@ export interface Demo {
   readonly issuer: string
   /** What it printed so far. */
   output(): string
+  /** Waits until it has printed this. */
+  printed(text: RegExp): Promise<void>
   stop(): Promise<void>
 }
 
-export async function startDemo(environment: Readonly<Record<string, string>>): Promise<Demo> {
+/** `program` is `main.js`, one process, or `cluster.js`, several. */
+export async function startDemo(
+  environment: Readonly<Record<string, string>>,
+  program = 'main.js',
+): Promise<Demo> {
   const [port, apiPort, serverPort] = await freePorts(3)
-  const demo = spawn(process.execPath, ['dist/main.js'], {
+  const demo = spawn(process.execPath, [`dist/${program}`], {
     cwd: 'example-app',
     env: { ...process.env, PORT: port, API_PORT: apiPort, AS_PORT: serverPort, ...environment },
   })
@@ -33,7 +40,11 @@ export async function startDemo(environment: Readonly<Record<string, string>>): 
     url,
     issuer: `http://localhost:${serverPort}`,
     output: () => output,
+    async printed(text) {
+      while (!text.test(output)) await sleep(50)
+    },
     async stop() {
+      if (demo.exitCode !== null) return
       demo.kill('SIGINT')
       await once(demo, 'exit')
     },
