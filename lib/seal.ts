@@ -10,6 +10,8 @@ export interface Seal<T> {
   seal(value: T, context?: string): string
   /** The value, or nothing when it was not sealed by this seal for this place. */
   open(sealed: string, context?: string): T | undefined
+  /** Whether a value says that it was sealed for this place, which is no proof: only {@link open} knows. */
+  isFor(sealed: string, context?: string): boolean
   /** Whether the value was sealed with the first secret. False: it will not open for long. */
   isCurrent(sealed: string, context?: string): boolean
 }
@@ -49,6 +51,7 @@ export function createSeal<T>(secrets: readonly string[], purpose: string): Seal
         cipher.getAuthTag().toString('base64url'),
       ].join('.')
     },
+    isFor: (sealed, context) => keys.some(({ id }) => sealed.startsWith(`${headerFor(id, context)}.`)),
     isCurrent: (sealed, context) => sealed.startsWith(`${headerFor(current.id, context)}.`),
     open(sealed, context) {
       const [header, encryptedKey, iv, text, tag, ...rest] = sealed

@@ -65,8 +65,7 @@ export function createLogout(options: LogoutOptions): Logout {
     session: Session,
     returnTo: string,
   ): Promise<string> {
-    const tokens = await sessionTokens.newest({ req, res, session })
-    await sessions.end(req, res, session)
+    const tokens = await sessionTokens.end({ req, res, session })
     freshLogin.forget(req, res)
     emit({ type: 'logout', subject: session.subject })
     // The session here is gone by now; a slow server keeps the user waiting a little at most.

@@ -135,12 +135,12 @@ export function oauthLogin(options: OAuthLoginOptions): OAuthLogin {
     absoluteLifetime: durations.absoluteLifetime,
     now,
   })
-  const outcomes = createOutcomes({ store, seal: sealFor('refresh outcome'), now })
+  const outcomes = createOutcomes({ store, seal: sealFor('refresh outcome') })
   const revoke = createRevoke(client, emit)
   const warnOfRotation = givenStore ? undefined : rotationWarning()
   const sessionTokens = createSessionTokens({
     sessions,
-    refresher: createRefresher({ leases: createLeases(store), outcomes, gate: createGate(), emit, now }),
+    refresher: createRefresher({ leases: createLeases(store), outcomes, gate: createGate(), emit }),
     outcomes,
     furtherTokens: createFurtherTokens({ store, seal: sealFor('further token'), now }),
     resource,

@@ -49,8 +49,13 @@ export class SessionSource implements AuthSource {
     const found = this.#look()
     const { sessions } = this.#options
     const isBrought = sessions.isBrought(this.#req)
-    if (found && (await sessions.lives(this.#req, this.#res, found.session))) return found.auth
-    throw new OAuthError('login_required', isBrought ? { reason: 'session_ended' } : {})
+    try {
+      if (found && (await sessions.lives(this.#req, this.#res, found.session))) return found.auth
+      throw new OAuthError('login_required', isBrought ? { reason: 'session_ended' } : {})
+    } catch (error) {
+      this.#found = null // whoever handles the error must not greet a user who is none
+      throw error
+    }
   }
 
   refuse(error: unknown): void {

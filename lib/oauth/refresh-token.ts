@@ -1,7 +1,7 @@
 /** A refresh token becomes new tokens (RFC 6749 §6, OpenID Connect Core §12). */
 
 import { refreshTokenGrant as refreshGrant } from 'openid-client'
-import { OAuthError } from '../errors.js'
+import { isOAuthError, OAuthError } from '../errors.js'
 import type { Client } from './client.js'
 import { verifyIdToken } from './id-token.js'
 import { grantError } from './server-error.js'
@@ -25,6 +25,7 @@ export async function refreshTokenGrant(
   subject: string | undefined,
   { resource, scope }: AccessTokenRequest = {},
 ): Promise<TokenSet> {
+  await readyMetadata(client)
   const receivedAt = client.now()
   const parameters = {
     ...(resource !== undefined && { resource }),
@@ -37,15 +38,39 @@ export async function refreshTokenGrant(
       throw grantError(thrown, [tokens.refresh_token, ...client.secrets()])
     }
   })
-  if (response.id_token !== undefined) {
-    const claims = await verifyIdToken(client, response.id_token)
-    if (claims['sub'] !== subject) throw new OAuthError('invalid_id_token', { reason: 'sub_changed' })
-  }
-  const renewed = tokenSet(response, scope ?? tokens.scope, receivedAt)
+  const { id_token, ...others } = response
+  if (id_token !== undefined && response.claims()?.sub !== subject)
+    throw new OAuthError('invalid_id_token', { reason: 'sub_changed' })
+  const isVouchedFor = id_token !== undefined && (await isVerifiable(client, id_token))
+  const renewed = tokenSet(isVouchedFor ? response : others, scope ?? tokens.scope, receivedAt)
   return {
     ...renewed,
     generation: tokens.generation + 1,
     refresh_token: renewed.refresh_token ?? tokens.refresh_token,
     ...(renewed.id_token === undefined && tokens.id_token !== undefined && { id_token: tokens.id_token }),
+  }
+}
+
+/** Metadata that cannot be read is the server's trouble, whatever its status: it is no answer to the refresh token. */
+async function readyMetadata(client: Client): Promise<void> {
+  try {
+    await client.metadata()
+  } catch (cause) {
+    if (!isOAuthError(cause) || cause.code !== 'invalid_server_response') throw cause
+    throw new OAuthError('server_unavailable', { message: cause.message, reason: 'metadata', cause })
+  }
+}
+
+/**
+ * Whether the signature stands. False while the keys cannot be had: the old refresh token is spent by now, and an answer
+ * without an ID token, which any server may give, would have been as good.
+ */
+async function isVerifiable(client: Client, idToken: string): Promise<boolean> {
+  try {
+    await verifyIdToken(client, idToken)
+    return true
+  } catch (error) {
+    if (isOAuthError(error) && error.code === 'key_set_unavailable') return false
+    throw error
   }
 }

@@ -4,7 +4,9 @@
  */
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import onHeaders from 'on-headers'
 import { OAuthError } from '../errors.js'
+import { expiringMap } from '../expiring-map.js'
 import type { TokenSet } from '../oauth/token-set.js'
 import type { Seal } from '../seal.js'
 import {
@@ -13,7 +15,7 @@ import {
   readChunkedCookie,
   writeChunkedCookie,
 } from './chunked-cookie.js'
-import { readCookie } from './cookies.js'
+import { sessionHandle } from './endings.js'
 import type { Session, SessionStorage } from './session.js'
 
 export interface CookieStorageOptions {
@@ -30,6 +32,8 @@ export function cookieStorage(options: CookieStorageOptions): SessionStorage {
   /** Opened once per request, however many ask, and newer than the cookies once something was written. */
   const sessions = new WeakMap<IncomingMessage, Session>()
   const tokens = new WeakMap<IncomingMessage, TokenSet>()
+  /** The newest tokens that were sent of late, by session. */
+  const latest = expiringMap<Kept>({ most: mostRemembered, now })
 
   function read(req: IncomingMessage): Session | undefined {
     const known = sessions.get(req)
@@ -45,7 +49,7 @@ export function cookieStorage(options: CookieStorageOptions): SessionStorage {
     if (known) return known
     const sealed = readChunkedCookie(req, tokensName)
     // Bound to the session: the tokens of another one do not open here.
-    const opened = sealed === undefined ? undefined : tokensSeal.open(sealed, session.id)
+    const opened = sealed === undefined ? undefined : tokensSeal.open(sealed, sessionHandle(session.id))
     if (opened) tokens.set(req, opened)
     return opened
   }
@@ -65,7 +69,7 @@ export function cookieStorage(options: CookieStorageOptions): SessionStorage {
     const sealedSession = sessionSeal.seal(session)
     const { id_token: _, ...fewer } = all
     for (const candidate of all.id_token === undefined ? [all] : [all, fewer]) {
-      const sealed = tokensSeal.seal(candidate, session.id)
+      const sealed = tokensSeal.seal(candidate, sessionHandle(session.id))
       if (fitChunkedCookies({ [name]: sealedSession.length, [tokensName]: sealed.length }))
         return { sealedSession, kept: { tokens: candidate, sealed } }
     }
@@ -85,14 +89,27 @@ export function cookieStorage(options: CookieStorageOptions): SessionStorage {
       writeTokens(req, res, session, kept)
     },
 
+    mayBeOutdated: true,
     read,
-    isKept: async (req) => tokens.has(req) || readCookie(req, tokensName) !== undefined,
+    async isKept(req, session) {
+      if (tokens.has(req)) return true
+      const sealed = readChunkedCookie(req, tokensName)
+      return sealed !== undefined && tokensSeal.isFor(sealed, sessionHandle(session.id))
+    },
     tokens: async (req, session) => readTokens(req, session),
     save: async () => true,
 
     send(req, res, session, renewed) {
       const { kept } = withinBudget(read(req) ?? session, renewed)
+      if (isNewer(kept, latest.get(session.id))) latest.set(session.id, kept, now() + answerTime)
       writeTokens(req, res, session, kept)
+      // Answers do not go out in the order of the refreshes. The browser must not end up with a spent token.
+      onHeaders(res, () => {
+        const newer = latest.get(session.id)
+        const written = tokens.get(req)
+        if (newer && written && newer.tokens.generation > written.generation)
+          writeTokens(req, res, session, newer)
+      })
     },
 
     canKeep: (res) => !res.headersSent,
@@ -101,9 +118,13 @@ export function cookieStorage(options: CookieStorageOptions): SessionStorage {
       writeSession(req, res, session, sessionSeal.seal(session))
       // The tokens stay as they are, but for a secret that is being replaced: they must not end with it.
       const sealed = readChunkedCookie(req, tokensName)
-      if (sealed === undefined || tokensSeal.isCurrent(sealed, session.id)) return
+      if (sealed === undefined || tokensSeal.isCurrent(sealed, sessionHandle(session.id))) return
       const kept = readTokens(req, session)
-      if (kept) writeTokens(req, res, session, { tokens: kept, sealed: tokensSeal.seal(kept, session.id) })
+      if (kept)
+        writeTokens(req, res, session, {
+          tokens: kept,
+          sealed: tokensSeal.seal(kept, sessionHandle(session.id)),
+        })
     },
 
     forget: async () => undefined,
@@ -114,6 +135,15 @@ export function cookieStorage(options: CookieStorageOptions): SessionStorage {
       tokens.delete(req)
     },
   }
+}
+
+/** Seconds within which most answers go out. */
+const answerTime = 60
+/** Sessions whose tokens were sent in that time. */
+const mostRemembered = 1_000
+
+function isNewer(one: Kept, other: Kept | undefined): boolean {
+  return !other || one.tokens.generation > other.tokens.generation
 }
 
 interface Kept {

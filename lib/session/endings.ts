@@ -4,7 +4,8 @@
  */
 
 import { createHash } from 'node:crypto'
-import type { Store } from '../stores/store.js'
+import { OAuthError } from '../errors.js'
+import { untilDone, type Store } from '../stores/store.js'
 
 /** What a session is ended by. */
 export interface EndableSession {
@@ -16,7 +17,7 @@ export interface EndableSession {
   readonly issuedAt?: number
 }
 
-/** All methods throw `store_unavailable`. */
+/** All methods throw `store_unavailable`, and `invalid_configuration` for a name that is none. */
 export interface Endings {
   /** One session, by its handle. */
   endSession(handle: string): Promise<void>
@@ -61,20 +62,20 @@ export function createEndings({ store, absoluteLifetime, now }: EndingsOptions):
 
   /** The later of two ends counts: a logout token that comes late must not take an end back. */
   async function markSubject(issuer: string, subject: string, end: SubjectEnd): Promise<void> {
-    const key = subjectKey(issuer, subject)
-    for (;;) {
+    const key = subjectKey(issuer, named('subject', subject))
+    await untilDone(async () => {
       const [kept] = await store.get([key])
-      const merged = JSON.stringify(laterOf(parsed(kept), end))
-      const done =
+      const merged = JSON.stringify(laterOf(parsed(kept) ?? {}, end))
+      const isDone =
         kept === undefined
           ? await store.add(key, merged, lifetime)
           : await store.replace(key, kept, merged, lifetime)
-      if (done) return
-    }
+      return isDone || undefined
+    })
   }
 
   return {
-    endSession: (handle) => mark(handleKey(handle)),
+    endSession: async (handle) => mark(handleKey(named('session', handle))),
     endSubject: (issuer, subject) => markSubject(issuer, subject, { startedUntil: now() }),
     endSubjectAsOf: (issuer, subject, issuedUntil) => markSubject(issuer, subject, { issuedUntil }),
     endSid: (issuer, sid) => mark(sidKey(issuer, sid)),
@@ -85,7 +86,9 @@ export function createEndings({ store, absoluteLifetime, now }: EndingsOptions):
         sidKey(issuer, sid),
         subjectKey(issuer, subject),
       ])
-      const { startedUntil = 0, issuedUntil = 0 } = parsed(bySubject)
+      const subjectEnd = parsed(bySubject)
+      if (!subjectEnd) throw new OAuthError('store_unavailable', { reason: 'unreadable' })
+      const { startedUntil = 0, issuedUntil = 0 } = subjectEnd
       return (
         byHandle !== undefined ||
         bySid !== undefined ||
@@ -117,8 +120,25 @@ function digest(...parts: readonly (string | undefined)[]): string {
   return createHash('sha256').update(JSON.stringify(parts)).digest('base64url')
 }
 
-function parsed(kept: string | undefined): SubjectEnd {
-  return kept === undefined ? {} : (JSON.parse(kept) as SubjectEnd) // written here and nowhere else
+/** Nothing for what was never written here: it must not read as "not ended". */
+function parsed(kept: string | undefined): SubjectEnd | undefined {
+  if (kept === undefined) return {}
+  try {
+    const { startedUntil, issuedUntil } = JSON.parse(kept) as Record<keyof SubjectEnd, unknown>
+    return isTime(startedUntil) && isTime(issuedUntil) ? { startedUntil, issuedUntil } : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function isTime(value: unknown): value is number {
+  return typeof value === 'number' && Number.isFinite(value)
+}
+
+/** An end of nobody would seem to have worked. */
+function named(what: string, name: unknown): string {
+  if (typeof name === 'string' && name !== '') return name
+  throw new OAuthError('invalid_configuration', { message: `the ${what} to end is not named` })
 }
 
 function laterOf(a: SubjectEnd, b: SubjectEnd): SubjectEnd {

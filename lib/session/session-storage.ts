@@ -51,6 +51,7 @@ export function sessionStorage(options: SessionStorageOptions): SessionStorage {
       if (previous) await records.end(req, previous).catch(() => undefined)
     },
 
+    mayBeOutdated: false,
     read,
     isKept: async (req, session) => (await records.read(req, session)) !== undefined,
     tokens: (req, session) => records.read(req, session),

@@ -45,8 +45,11 @@ export interface SessionTokens {
    * `store_unavailable` when that is nobody's fault, and the server's refusals by their codes when they are ours.
    */
   accessToken(visit: Visit, options?: AccessTokenOptions): Promise<string>
-  /** The newest tokens; nothing when the session has ended. Throws `store_unavailable`. */
-  newest(visit: Visit): Promise<TokenSet | undefined>
+  /**
+   * Ends the session, and gives its newest tokens for whoever revokes them; nothing when it had ended before. Throws
+   * `store_unavailable`.
+   */
+  end(visit: Visit): Promise<TokenSet | undefined>
   /** Gives all tokens up, here and at the server, while the user stays signed in. Throws `store_unavailable`. */
   revoke(visit: Visit): Promise<void>
 }
@@ -73,19 +76,21 @@ export function createSessionTokens(settings: SessionTokensOptions): SessionToke
     if (!kept) throw loginRequired('session_ended')
     if (isGivenUp(kept)) throw loginRequired('revoked')
     const first = await wanted.find(kept)
-    if (first && !isDue(first, options)) return first
+    if (first && !isDue(first, options) && !sessions.mayBeOutdated) return first
 
     const tokens = await outcomes.newest(kept)
     if (tokens !== kept && sessions.canKeep(res)) {
       // The answer that was to bring them may never have arrived, or the store failed to take them.
-      await sessions.save(req, session, tokens)
+      if (!(await sessions.save(req, session, tokens))) throw loginRequired('session_ended')
       sessions.send(req, res, session, tokens)
     }
+    if (isGivenUp(tokens)) throw loginRequired('revoked')
     const access = tokens === kept ? first : await wanted.find(tokens)
     if (access && !isDue(access, options)) return access
     try {
       if (!isRefreshable(tokens)) throw loginRequired('access_token_expired')
-      if (!sessions.canKeep(res)) throw answeredTooEarly()
+      if (!sessions.canKeep(res))
+        throw answeredTooEarly('the access token has expired, and a new one cannot be kept in a cookie')
       const renewed = await refresh(visit, wanted, access, options)
       sessions.send(req, res, session, renewed.tokens)
       return renewed.access
@@ -94,6 +99,7 @@ export function createSessionTokens(settings: SessionTokensOptions): SessionToke
         await sessions.end(req, res, session)
         throw loginRequired(error instanceof SessionEnded ? 'session_ended' : 'refresh_refused')
       }
+      if (error instanceof TokensGivenUp) throw loginRequired('revoked')
       if (options.forceRefresh) throw error
       // A token that cannot be renewed just now serves until its end.
       if (access && isGood(access, {})) return access
@@ -116,6 +122,7 @@ export function createSessionTokens(settings: SessionTokensOptions): SessionToke
         const kept = await sessions.tokens(req, session)
         if (!kept) throw new SessionEnded()
         const tokens = await outcomes.newest(kept)
+        if (isGivenUp(tokens)) throw new TokensGivenUp()
         return { tokens, access: await wanted.find(tokens) }
       },
       grant: async (tokens) => wanted.sorted(await grant(tokens, session, wanted.request), tokens),
@@ -152,7 +159,12 @@ export function createSessionTokens(settings: SessionTokensOptions): SessionToke
   }
 
   return {
-    newest,
+    async end(visit) {
+      const tokens = await newest(visit)
+      await sessions.end(visit.req, visit.res, visit.session)
+      // A refresh that found the session alive a moment ago has told its outcome by now; a later one finds it ended.
+      return tokens && outcomes.newest(tokens).catch(() => tokens)
+    },
 
     async accessToken(visit, options = {}) {
       const token = await accessToken(visit, options)
@@ -170,7 +182,7 @@ export function createSessionTokens(settings: SessionTokensOptions): SessionToke
         const { req, res, session } = visit
         const tokens = await newest(visit)
         if (!tokens) return
-        if (!sessions.canKeep(res)) throw answeredTooEarly()
+        if (!sessions.canKeep(res)) throw answeredTooEarly('the tokens cannot be taken out of a cookie')
         const nothing = givenUp(tokens)
         if (tokens.refresh_token !== undefined) await outcomes.keep(tokens.refresh_token, nothing)
         await sessions.save(req, session, nothing)
@@ -192,6 +204,11 @@ function givenUp({ scope, generation, id_token }: TokenSet): TokenSet {
 
 function isGivenUp({ access_token }: TokenSet): boolean {
   return access_token === ''
+}
+
+/** The tokens were revoked while somebody waited to refresh them. */
+class TokensGivenUp extends Error {
+  override readonly name = 'TokensGivenUp'
 }
 
 /** One access token among those of a session. */
@@ -267,10 +284,9 @@ function loginRequired(reason: string, cause?: OAuthError): OAuthError {
   })
 }
 
-function answeredTooEarly(): OAuthError {
+function answeredTooEarly(problem: string): OAuthError {
   return new OAuthError('invalid_configuration', {
-    message:
-      'the access token has expired, and a new one cannot be kept in a cookie once the response has begun',
-    hint: 'Call accessToken() before you write to the response, or set "storage" to "session".',
+    message: `${problem} once the response has begun`,
+    hint: 'Call accessToken() and revoke() before you write to the response, or set "storage" to "session".',
   })
 }

@@ -32,6 +32,8 @@ export interface SessionStorage {
   ready(req: IncomingMessage): void
   /** Keeps a new session in place of whatever was there. */
   begin(req: IncomingMessage, res: ServerResponse, session: Session, tokens: TokenSet): Promise<void>
+  /** Whether the tokens at hand may have been renewed since: a browser sends what has reached it. */
+  readonly mayBeOutdated: boolean
   /** What is at hand without asking a store; nothing when nobody is signed in. */
   read(req: IncomingMessage): Session | undefined
   /** Whether the session still has its tokens. Throws `store_unavailable`. */
@@ -58,6 +60,7 @@ export interface SessionStorage {
 export interface Sessions {
   ready: SessionStorage['ready']
   canKeep: SessionStorage['canKeep']
+  readonly mayBeOutdated: boolean
   /** Whether it did: a login whose user has been signed out at the server meanwhile begins nothing. */
   begin(
     req: IncomingMessage,
@@ -117,6 +120,7 @@ export function createSessions(options: SessionOptions): Sessions {
   return {
     ready: storage.ready,
     canKeep: storage.canKeep,
+    mayBeOutdated: storage.mayBeOutdated,
 
     async begin(req, res, { issuer, subject, sid, issuedAt, claims, scope, tokens: granted }) {
       const startedAt = now()
@@ -167,11 +171,16 @@ export function createSessions(options: SessionOptions): Sessions {
     },
 
     async save(req, session, tokens) {
-      return !(await hasEnded(session)) && storage.save(req, session, tokens)
+      if (!(await storage.save(req, session, tokens))) return false
+      // Afterwards: a store without compare-and-set takes what is written to an ended session.
+      if (!(await hasEnded(session))) return true
+      await storage.forget(req, session)
+      return false
     },
 
     send(req, res, session, tokens) {
-      if (ended.get(session.id)) return
+      // The response may have begun while the server was asked. The outcome is kept for the next request, then.
+      if (ended.get(session.id) || !storage.canKeep(res)) return
       storage.send(req, res, session, tokens)
       const current = storage.read(req) ?? session
       if (tokens.scope.join(' ') !== current.scope.join(' '))
@@ -183,7 +192,9 @@ export function createSessions(options: SessionOptions): Sessions {
       // Before the browser loses it: where no store has the session, the mark alone ends its copies.
       await endings.endSession(sessionHandle(session.id))
       noteEnd(session)
-      await storage.leave(req, res)
+      // Once more, for what a refresh wrote between the two: it finds the mark from now on.
+      await storage.forget(req, session).catch(() => undefined)
+      if (storage.canKeep(res)) await storage.leave(req, res)
     },
   }
 

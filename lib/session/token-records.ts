@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type { TokenSet } from '../oauth/token-set.js'
 import type { Seal } from '../seal.js'
-import type { Store } from '../stores/store.js'
+import { untilDone, type Store } from '../stores/store.js'
 import { sessionCall, type ExpressSession } from './express-session.js'
 import type { Session } from './session.js'
 
@@ -43,13 +43,14 @@ export function sharedTokenRecords(store: Store, { seal, now }: TokenRecordOptio
     },
     async renew(_req, session, tokens) {
       const key = recordKey(session)
-      for (;;) {
+      return untilDone(async () => {
         const sealed = await find(key)
         const kept = sealed === undefined ? undefined : seal.open(sealed, key)
         if (sealed === undefined || !kept) return false
         if (kept.generation >= tokens.generation) return true
-        if (await store.replace(key, sealed, seal.seal(tokens, key), lifetime(session))) return true
-      }
+        const isDone = await store.replace(key, sealed, seal.seal(tokens, key), lifetime(session))
+        return isDone || undefined
+      })
     },
     async end(_req, session) {
       await store.delete(recordKey(session))

@@ -21,17 +21,49 @@ export interface Store {
   delete(key: string, expected?: string): Promise<boolean>
 }
 
-/** One app's part of a store: its keys begin with `scope`, and a call that fails or takes too long is `store_unavailable`. */
+/**
+ * One app's part of a store: its keys begin with `scope`. A call that fails, takes too long or gives something that it
+ * cannot give is `store_unavailable`: an answer that was misread could bring an ended session back.
+ */
 export function scopedStore(store: Store, { scope, timeout }: { scope: string; timeout: number }): Store {
   const name = (key: string) => `${scope}:${key}`
   const call = <T>(run: () => Promise<T>) => withinTime(run, timeout)
   return {
-    get: (keys) => call(() => store.get(keys.map(name))),
+    get: (keys) => call(async () => values(await store.get(keys.map(name)), keys.length)),
     set: (key, value, ttl) => call(() => store.set(name(key), value, ttl)),
-    add: (key, value, ttl) => call(() => store.add(name(key), value, ttl)),
-    replace: (key, expected, value, ttl) => call(() => store.replace(name(key), expected, value, ttl)),
-    delete: (key, expected) => call(() => store.delete(name(key), expected)),
+    add: (key, value, ttl) => call(async () => yesOrNo(await store.add(name(key), value, ttl))),
+    replace: (key, expected, value, ttl) =>
+      call(async () => yesOrNo(await store.replace(name(key), expected, value, ttl))),
+    delete: (key, expected) => call(async () => yesOrNo(await store.delete(name(key), expected))),
   }
+}
+
+/** `null` for a missing value is a usual slip, and clear. */
+function values(answer: readonly unknown[], count: number): (string | undefined)[] {
+  const found = Array.isArray(answer) ? answer.map((value) => value ?? undefined) : []
+  if (found.length === count && found.every((value) => value === undefined || typeof value === 'string'))
+    return found
+  throw new Error('get() gave no list of texts, one for each key')
+}
+
+function yesOrNo(answer: unknown): boolean {
+  if (typeof answer === 'boolean') return answer
+  throw new Error(`add(), replace() or delete() gave ${typeof answer} in place of true or false`)
+}
+
+/** Attempts of a compare-and-set that others come between. More of them speak of a store that reads what is old. */
+const mostAttempts = 100
+
+/** Tries until `attempt` gives something. Throws `store_unavailable` when it never does. */
+export async function untilDone<T>(attempt: () => Promise<T | undefined>): Promise<T> {
+  for (let made = 0; made < mostAttempts; made++) {
+    const outcome = await attempt()
+    if (outcome !== undefined) return outcome
+  }
+  throw new OAuthError('store_unavailable', {
+    reason: 'contended',
+    hint: 'The store never took a change of what it gave before. Does it read from a replica or a cache?',
+  })
 }
 
 /** The result of a store's call; throws `store_unavailable` when it fails, or gives none within `timeout` seconds. */

@@ -53,9 +53,10 @@ export interface RefresherOptions {
   outcomes: Outcomes
   gate: Gate
   emit: Emit
-  now: () => number
 }
 
+/** RFC 9449 §5 and §8: not about the token but about how it is asked for, and asking again changes nothing. */
+const dpopDemands: ReadonlySet<string> = new Set(['use_dpop_nonce', 'invalid_dpop_proof'])
 /** Seconds that a server in trouble is left alone. */
 const pause = 5
 const mostRemembered = 10_000
@@ -64,9 +65,18 @@ const shortestWait = 15
 const longestWait = 120
 /** Milliseconds that another instance is waited for: it may have to wait for its turn, and to ask the server twice. */
 const patience = 20_000
+/** Leases that may be lost one after the other. */
+const mostLeases = 3
 
-export function createRefresher({ leases, outcomes, gate, emit, now }: RefresherOptions): Refresher {
-  const inFlight = new Map<string, Promise<RenewedTokens>>()
+interface Flight {
+  readonly renewed: Promise<RenewedTokens>
+  readonly isPatient: boolean
+}
+
+export function createRefresher({ leases, outcomes, gate, emit }: RefresherOptions): Refresher {
+  const inFlight = new Map<string, Flight>()
+  // By the monotonic clock: one that is set back must not keep a server waiting for an hour.
+  const now = () => performance.now() / 1000
   const failures = expiringMap<{ error: unknown }>({ most: mostRemembered, now })
 
   function refresh(request: RefreshRequest): Promise<RenewedTokens> {
@@ -74,29 +84,50 @@ export function createRefresher({ leases, outcomes, gate, emit, now }: Refresher
     const failure = failures.get(key)
     if (failure) return Promise.reject(failure.error)
     const known = inFlight.get(key)
-    if (known) return request.isPatient ? known : Promise.reject(underWay())
-    const flight = underLease(request)
+    if (known) return joined(known, request)
+    const { isPatient } = request
+    const renewed = underLease(request)
       .catch((error: unknown) => {
-        if (isOAuthError(error)) emit({ type: 'refresh_failed', code: error.code, error })
-        if (isTemporary(error)) failures.set(key, { error }, now() + pauseAfter(error))
+        if (isPatient || !isCrowdedOut(error)) noteFailure(key, error)
         throw error
       })
       .finally(() => inFlight.delete(key))
-    inFlight.set(key, flight)
-    return flight
+    inFlight.set(key, { renewed, isPatient })
+    return renewed
+  }
+
+  async function joined(flight: Flight, request: RefreshRequest): Promise<RenewedTokens> {
+    if (!request.isPatient) throw underWay()
+    try {
+      return await flight.renewed
+    } catch (error) {
+      // Whoever began had a token that serves, and so no reason to wait where we have one.
+      if (flight.isPatient || !isCrowdedOut(error)) throw error
+      return refresh(request)
+    }
+  }
+
+  function noteFailure(key: string, error: unknown): void {
+    if (isOAuthError(error)) emit({ type: 'refresh_failed', code: error.code, error })
+    if (isTemporary(error)) failures.set(key, { error }, now() + pauseAfter(error))
   }
 
   /** Whoever comes second finds the tokens of the first. */
   async function underLease(request: RefreshRequest): Promise<RenewedTokens> {
-    const lease = await takeLease(request.family, request.isPatient, async () => {
-      const held = await request.reread()
-      return isRenewed(held, request) ? held : undefined
-    })
-    if (!('release' in lease)) return lease
-    try {
-      return await once(request)
-    } finally {
-      void lease.release()
+    for (let attempt = 1; ; attempt++) {
+      const lease = await takeLease(request.family, request.isPatient, async () => {
+        const held = await request.reread()
+        return isRenewed(held, request) ? held : undefined
+      })
+      if (!('release' in lease)) return lease
+      try {
+        return await once(request, lease)
+      } catch (error) {
+        if (!(error instanceof LeaseLost)) throw error
+        if (attempt === mostLeases) throw underWay()
+      } finally {
+        void lease.release()
+      }
     }
   }
 
@@ -127,14 +158,18 @@ export function createRefresher({ leases, outcomes, gate, emit, now }: Refresher
   }
 
   /** A failure that leaves open whether the server has seen the token is tried once more, if nobody else has refreshed. */
-  async function once(request: RefreshRequest): Promise<RenewedTokens> {
+  async function once(request: RefreshRequest, lease: Lease): Promise<RenewedTokens> {
     for (let attempt = 1; ; attempt++) {
       const held = await request.reread()
       if (isRenewed(held, request)) return held
       const { tokens } = held
       if (!isRefreshable(tokens)) throw new OAuthError('login_required', { reason: 'no_refresh_token' })
       try {
-        const renewed = await gate.run(() => request.grant(tokens), request.isPatient)
+        const renewed = await gate.run(() => {
+          // At the last moment: who has the lease by now may have used this very token.
+          if (!lease.isHeld()) throw new LeaseLost()
+          return request.grant(tokens)
+        }, request.isPatient)
         // Remembered before it is kept: when that fails, the old token is spent all the same.
         await outcomes.keep(tokens.refresh_token, renewed.tokens)
         emit({ type: 'refreshed' })
@@ -146,12 +181,18 @@ export function createRefresher({ leases, outcomes, gate, emit, now }: Refresher
         // A lease can be lost. Whoever had it then has the tokens that took the place of ours.
         const current = await request.reread()
         if (isRenewed(current, request)) return current
+        // They may have been renewed for another API, which leaves the one asked for as it was.
+        if (attempt === 1 && current.tokens.refresh_token !== tokens.refresh_token) continue
         throw error
       }
     }
   }
 
   return { refresh, alone }
+}
+
+class LeaseLost extends Error {
+  override readonly name = 'LeaseLost'
 }
 
 /** The session was ended while its tokens were about to be refreshed. */
@@ -171,7 +212,8 @@ export function isFinalRefusal(error: unknown): boolean {
   return isOAuthError(error) && (error.code === 'invalid_grant' || isUnnamedRefusal(error))
 }
 
-function isUnnamedRefusal({ code, reason }: OAuthError): boolean {
+function isUnnamedRefusal({ code, reason, serverError }: OAuthError): boolean {
+  if (serverError && dpopDemands.has(serverError.error)) return false
   return (
     (code === 'server_refused' || code === 'invalid_server_response') && /^status_40[03]$/.test(reason ?? '')
   )
@@ -187,6 +229,15 @@ function isAmbiguous(error: unknown): boolean {
 
 function isRenewed(held: HeldTokens, { replaces }: RefreshRequest): held is RenewedTokens {
   return held.access !== undefined && held.access.access_token !== replaces
+}
+
+/** Others are before us. With a token at hand that serves meanwhile, that is no failure. */
+function isCrowdedOut(error: unknown): boolean {
+  return (
+    isOAuthError(error) &&
+    error.code === 'server_unavailable' &&
+    (error.reason === 'under_way' || error.reason === 'too_busy')
+  )
 }
 
 function isTemporary(error: unknown): error is OAuthError {

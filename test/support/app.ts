@@ -41,6 +41,8 @@ export interface App {
   readonly errors: readonly unknown[]
   /** Values that only the application knows. */
   readonly secrets: readonly Secret[]
+  /** What an administrator does with sessions. */
+  readonly login: Pick<ReturnType<typeof oauthLogin>, 'endSession' | 'endSessions'>
   close(): Promise<void>
 }
 
@@ -77,6 +79,7 @@ export async function startApp(app: AppOptions): Promise<App> {
     events,
     errors,
     secrets: [{ role: 'cookie secret', value: cookieSecret }],
+    login,
     close: async () => stopped(server),
   }
 }

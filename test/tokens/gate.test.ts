@@ -51,10 +51,10 @@ describe('the gate to the token endpoint', () => {
     expect(asked.most).toBe(50)
   })
 
-  test('sends away at once whoever is not patient, and whoever would be the 1 001st to wait', async () => {
+  test('sends away at once whoever is not patient, and whoever would be the 10 001st to wait', async () => {
     const gate = createGate()
     const asked = server()
-    const done = Array.from({ length: 1_050 }, () => gate.run(asked.ask, true))
+    const done = Array.from({ length: 10_050 }, () => gate.run(asked.ask, true))
     const busy = { code: 'server_unavailable', reason: 'too_busy', headers: { 'retry-after': '1' } }
     await expect(gate.run(asked.ask, false)).rejects.toMatchObject(busy)
     await expect(gate.run(asked.ask, true)).rejects.toMatchObject(busy)
