@@ -9,6 +9,7 @@ import {
   enableNonRepudiationChecks,
   type ClientAuth,
 } from 'openid-client'
+import { OAuthError } from '../errors.js'
 import type { Emit } from '../events.js'
 import { tokenLimit, type HttpClient } from '../http.js'
 import { algorithms as everyAlgorithm, type Algorithm } from '../jose/jwt.js'
@@ -133,11 +134,31 @@ export function createTokenClient(options: TokenClientOptions): TokenClient {
       const response = await http(url, { method: verb, headers, body: body ?? null, limit: tokenLimit })
       // The error is in the body (RFC 6749 §5.2). openid-client would look no further than the challenge.
       response.headers.delete('www-authenticate')
+      // What the revocation endpoint says with its 200 means nothing (RFC 7009 §2.2).
+      if (response.status === 200 && url !== server.revocation_endpoint) await checkReadable(url, response)
       return response
     }
     // `http` is the one that refuses http to other machines, for every request and not only for openid-client's.
     allowInsecureRequests(configuration)
     return configuration
+  }
+}
+
+/** openid-client parses whatever comes, and puts a sign where bytes are no UTF-8. */
+async function checkReadable(url: string, response: Response): Promise<void> {
+  const type = response.headers.get('content-type') ?? ''
+  const refuse = (problem: string): never => {
+    throw new OAuthError('invalid_server_response', {
+      message: `${url} ${problem}`,
+      reason: 'content_type',
+      hint: 'The answer must be JSON in UTF-8, sent as application/json (RFC 6749 §5.1, RFC 8259 §8.1).',
+    })
+  }
+  if (!/^application\/(?:[\w.+-]+\+)?(?:json|jwt)\s*(?:;|$)/i.test(type)) refuse(`answered with "${type}"`)
+  try {
+    new TextDecoder('utf-8', { fatal: true }).decode(await response.clone().arrayBuffer())
+  } catch {
+    refuse('answered with bytes that are not UTF-8')
   }
 }
 

@@ -164,6 +164,25 @@ describe.each(storages)('with storage "%s"', (storage) => {
     expect(app.events).toContainEqual(expect.objectContaining({ type: 'refresh_failed' }))
   })
 
+  test.each<[string, Answer]>([
+    ['as text', { status: 200, headers: { 'content-type': 'text/plain' }, body: '{"access_token":"a"}' }],
+    ['without a type', { status: 200, headers: {}, body: '{"access_token":"a"}' }],
+    [
+      'that is not UTF-8',
+      (response) => {
+        response.writeHead(200, { 'content-type': 'application/json' })
+        response.end(Buffer.from('{"access_token":"\xff","token_type":"Bearer"}', 'latin1'))
+      },
+    ],
+  ])('T67 an answer %s is no answer, and ends nothing', async (_what, answer) => {
+    const { tokenPage, answer: answerWith, recover, issued } = await lifecycle({ storage })
+    travel(life + 1)
+    answerWith(answer)
+    expect((await tokenPage()).body).toBe('invalid_server_response content_type')
+    recover()
+    expect((await tokenPage()).body).toBe(issued().at(-1))
+  })
+
   test('a wrong client secret signs nobody out', async () => {
     const { tokenPage, answer, recover, browser, app, issued } = await lifecycle({ storage })
     travel(life + 1)

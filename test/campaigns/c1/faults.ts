@@ -22,8 +22,8 @@ export interface Fault {
   readonly only?: readonly OperationName[]
   /** Seconds that the server asks to wait. */
   readonly retryAfter?: string
-  /** What comes of it today, where the documentation wants otherwise and a decision is open. */
-  readonly today?: Kind
+  /** Whether the application leaves the server alone afterwards, whoever asks. */
+  readonly lasts?: true
   /** What differs from its kind, by operation. */
   readonly but?: Readonly<Partial<Record<OperationName, { kind?: Kind; outcome?: Partial<Outcome> }>>>
 }
@@ -35,7 +35,7 @@ export type Deed =
 export type FaultyAnswer = (op: Provider, response: Readonly<Record<string, unknown>>) => Answer
 
 /** Where tokens are issued. */
-const grants = ['code exchange', 'refresh'] as const
+const grants = ['code exchange', 'refresh', 'client credentials'] as const
 /** Where the answer is JSON. At the revocation endpoint its status says all, and the body is ignored (RFC 7009 §2.2). */
 const ignored = { revocation: { kind: 'good' } } as const
 
@@ -64,14 +64,25 @@ const transport: readonly Fault[] = [
 ]
 
 const statuses: readonly Fault[] = [500, 502, 503, 429].flatMap((status): Fault[] => [
-  { name: `${status}`, kind: 'away', does: { answer: () => html('<h1>Oops</h1>', status) } },
+  {
+    name: `${status}`,
+    kind: 'away',
+    ...lasting(status),
+    does: { answer: () => html('<h1>Oops</h1>', status) },
+  },
   {
     name: `${status} with Retry-After`,
     kind: 'away',
+    ...lasting(status),
     retryAfter: '30',
     does: { answer: () => json({ error: 'temporarily_unavailable' }, status, { 'retry-after': '30' }) },
   },
 ])
+
+/** A limit holds for the application, and not for one session. */
+function lasting(status: number): Pick<Fault, 'lasts'> {
+  return status === 429 ? { lasts: true } : {}
+}
 
 const redirects: readonly Fault[] = [301, 302, 303, 307, 308].map((status) => ({
   name: `${status} to another origin`,
@@ -84,9 +95,8 @@ const bodies: readonly Fault[] = [
   { name: 'nothing', kind: 'unusable', does: { answer: () => empty(200) }, but: ignored },
   { name: 'invalid JSON', kind: 'unusable', does: { answer: () => typed('{"access_token":') }, but: ignored },
   {
-    name: 'invalid UTF-8', // RFC 8259 §8.1; Response.json() puts U+FFFD in its place
+    name: 'invalid UTF-8', // RFC 8259 §8.1
     kind: 'unusable',
-    today: 'good',
     does: { answer: invalidUtf8 },
     but: ignored,
   },
@@ -99,9 +109,8 @@ const bodies: readonly Fault[] = [
     does: { answer: (_op, response) => typed(`\ufeff${JSON.stringify(response)}`) },
   },
   {
-    name: 'JSON as text/plain', // RFC 6749 §5.1, OpenID Connect Core §5.3.2; openid-client does not look
+    name: 'JSON as text/plain', // RFC 6749 §5.1, OpenID Connect Core §5.3.2
     kind: 'unusable',
-    today: 'good',
     does: { answer: (_op, response) => typed(JSON.stringify(response), 'text/plain') },
     but: ignored,
   },
@@ -139,13 +148,17 @@ const refusals: readonly Fault[] = [
     kind: 'refused',
     only: grants,
     does: { answer: () => json({ error: 'invalid_grant' }, 400) },
-    but: { 'code exchange': { outcome: { code: 'invalid_grant' } } },
+    but: {
+      'code exchange': { outcome: { code: 'invalid_grant' } },
+      'client credentials': { outcome: { code: 'invalid_grant' } },
+    },
   },
   {
     name: 'a nonce for DPoP, again and again', // RFC 9449 §8; this client makes no proofs
     kind: 'refused',
     only: grants,
     does: { answer: () => json({ error: 'use_dpop_nonce' }, 400, { 'dpop-nonce': 'next' }) },
+    but: { refresh: { outcome: { code: 'server_refused', status: 400, session: 'kept' } } },
   },
   {
     name: 'invalid_client', // our own mistake, for which nobody is signed out
@@ -154,6 +167,7 @@ const refusals: readonly Fault[] = [
     does: { answer: () => json({ error: 'invalid_client' }, 401, { 'www-authenticate': 'Basic' }) },
     but: {
       'code exchange': { outcome: { code: 'invalid_client', status: 500 } },
+      'client credentials': { outcome: { code: 'invalid_client', status: 500 } },
       refresh: { outcome: { code: 'invalid_client', status: 500, session: 'kept' } },
       revocation: { outcome: { code: 'invalid_client' } },
     },
@@ -207,6 +221,7 @@ function unseen(once: number, twice: number): NonNullable<Fault['but']> {
     'code exchange': { outcome: { requests: once } },
     refresh: { outcome: { requests: twice } },
     revocation: { outcome: { requests: once } },
+    'client credentials': { outcome: { requests: once } },
     userinfo: { outcome: { requests: once } },
   }
 }

@@ -14,7 +14,7 @@ import { signIn } from '../support/sign-in.js'
 import type { FaultyAnswer, Kind } from './faults.js'
 
 export type OperationName =
-  'code exchange' | 'refresh' | 'refresh of a spent token' | 'revocation' | 'userinfo'
+  'code exchange' | 'refresh' | 'refresh of a spent token' | 'client credentials' | 'revocation' | 'userinfo'
 
 export interface Outcome {
   /** The code of the `OAuthError`, as the page or the event has it. */
@@ -98,6 +98,19 @@ export const operations: Readonly<Record<OperationName, Operation>> = {
     ...refresh,
     outcomes: { lost: { code: 'login_required', status: 401, session: 'ended', requests: 2 } },
     steps: tokenStep,
+  },
+  'client credentials': {
+    endpoint: 'token',
+    outcomes: {
+      ...noLogin,
+      refused: { code: 'server_refused', status: 400, session: 'none', requests: 1 },
+      good: { code: 'none', status: 200, session: 'none', requests: 1 },
+    },
+    steps: tokenStep,
+    prepare: async ({ url, browser }) => ({
+      run: () => browser.visit(`${url}/service`, { follow: false }),
+      result: async (page) => ({ code: page.status === 200 ? 'none' : page.body, session: 'none' }),
+    }),
   },
   revocation: {
     endpoint: 'revocation',

@@ -4,10 +4,12 @@ import { createServer } from 'node:http'
 import express, { type ErrorRequestHandler, type Express } from 'express'
 import session, { MemoryStore } from 'express-session'
 import {
+  clientCredentials,
   getAuth,
   isOAuthError,
   oauthLogin,
   requireLogin,
+  type ClientCredentialsOptions,
   type OAuthErrorCode,
   type OAuthEvent,
   type OAuthLoginOptions,
@@ -34,6 +36,8 @@ export interface AppCommands {
   resolve(works: boolean): void
   /** The longest stretch, in milliseconds, in which the process did not run since this was last asked. */
   stalled(): number
+  /** Starts all applications anew at their addresses: what they remembered is gone. */
+  restart(): void
   /** Puts the clock forward by so many seconds, where it stands still. */
   travel(seconds: number): void
   /**
@@ -67,8 +71,9 @@ void serveCommands<AppWorker>(async ({ apps }) => {
   const stalls = watchStalls()
   const keep = (event: OAuthEvent) =>
     void events.push({ type: event.type, ...('code' in event && { code: event.code }) })
+  const started = await Promise.all(apps.map(async (setup) => startApp(setup, keep)))
   return {
-    ready: await Promise.all(apps.map(async (setup) => startApp(setup, keep))),
+    ready: started.map(({ url }) => url),
     commands: {
       events: () => {
         const told = events
@@ -76,6 +81,7 @@ void serveCommands<AppWorker>(async ({ apps }) => {
         return told
       },
       stalled: stalls.longest,
+      restart: () => started.forEach((one) => one.restart()),
       resolve: (works) => names.resolve(works),
       travel,
       measure,
@@ -83,14 +89,17 @@ void serveCommands<AppWorker>(async ({ apps }) => {
   }
 })
 
-async function startApp(setup: AppSetup, onEvent: (event: OAuthEvent) => void): Promise<string> {
+async function startApp(
+  setup: AppSetup,
+  onEvent: (event: OAuthEvent) => void,
+): Promise<{ url: string; restart(): void }> {
   const server = createServer()
   const url = await listening(server, 'localhost')
-  server.on(
-    'request',
-    application({ baseUrl: url, secrets: ['a secret of thirty-two bytes or more'], ...setup, onEvent }),
-  )
-  return url
+  const start = () =>
+    application({ baseUrl: url, secrets: ['a secret of thirty-two bytes or more'], ...setup, onEvent })
+  let app = start()
+  server.on('request', (req, res) => app(req, res))
+  return { url, restart: () => void (app = start()) }
 }
 
 function application(options: OAuthLoginOptions): Express {
@@ -107,8 +116,17 @@ function application(options: OAuthLoginOptions): Express {
   app.get('/token', requireLogin(), async (req, res) => {
     res.send(await getAuth(req).accessToken({ forceRefresh: req.query['force'] !== undefined }))
   })
+  app.get('/service', async (_req, res) => {
+    res.send(await clientCredentials(serviceOptions(options)).accessToken())
+  })
   app.use(errorPage)
   return app
+}
+
+/** The same client on its own, which remembers nothing from one request to the next. */
+function serviceOptions(options: OAuthLoginOptions): ClientCredentialsOptions {
+  const { issuer = '', clientId, clientSecret = '', timeout = 5 } = options
+  return { issuer, clientId, clientSecret, timeout, onEvent: () => undefined }
 }
 
 /** As in the README, but for the code, which is for the campaign. */

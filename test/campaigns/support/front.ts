@@ -1,4 +1,5 @@
 /** A place in front of a server where connections can be refused or reset before a byte of the request is read. */
+import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 
 /** `passes` everything on, `refuses` connections, or `resets` each as soon as it stands. */
@@ -32,11 +33,10 @@ export async function startFront(target: URL): Promise<Front> {
     behind.on('error', () => socket.resetAndDestroy()).on('close', () => socket.end())
     socket.pipe(behind).pipe(socket)
   })
-  const listen = (port: number) =>
-    new Promise<void>((resolve, reject) => {
-      server.once('error', reject)
-      server.listen(port, '127.0.0.1', resolve)
-    })
+  const listen = async (port: number) => {
+    server.listen(port, '127.0.0.1')
+    await once(server, 'listening')
+  }
   const stop = () => new Promise<void>((resolve) => void server.close(() => resolve()))
   const hangUp = () => {
     for (const socket of sockets) socket.destroy()
