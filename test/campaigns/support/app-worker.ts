@@ -1,14 +1,11 @@
 /** Applications in a process of their own, with the package as its users get it, and a look into that process. */
 import dns from 'node:dns'
 import { createServer } from 'node:http'
-import express, { type ErrorRequestHandler, type Express } from 'express'
+import express, { type Express } from 'express'
 import session, { MemoryStore } from 'express-session'
 import {
   clientCredentials,
-  getAuth,
-  isOAuthError,
   oauthLogin,
-  requireLogin,
   type ClientCredentialsOptions,
   type OAuthErrorCode,
   type OAuthEvent,
@@ -16,6 +13,7 @@ import {
 } from 'express-oauth-kit'
 import { listening } from '../../support/listening.js'
 import { travel } from './clock.js'
+import { addRoutes } from './routes.js'
 import { watchStalls } from './stalls.js'
 import { serveCommands } from './worker.js'
 
@@ -111,15 +109,10 @@ function application(options: OAuthLoginOptions): Express {
     app.use(session({ secret, resave: false, saveUninitialized: false, store }))
   }
   app.use(oauthLogin(options))
-  app.get('/open', (_req, res) => res.send('<!doctype html><title>Open to all</title>'))
-  app.get('/private', requireLogin(), (req, res) => res.send(getAuth(req).scopes.join(' ')))
-  app.get('/token', requireLogin(), async (req, res) => {
-    res.send(await getAuth(req).accessToken({ forceRefresh: req.query['force'] !== undefined }))
-  })
   app.get('/service', async (_req, res) => {
     res.send(await clientCredentials(serviceOptions(options)).accessToken())
   })
-  app.use(errorPage)
+  addRoutes(app)
   return app
 }
 
@@ -127,12 +120,6 @@ function application(options: OAuthLoginOptions): Express {
 function serviceOptions(options: OAuthLoginOptions): ClientCredentialsOptions {
   const { issuer = '', clientId, clientSecret = '', timeout = 5 } = options
   return { issuer, clientId, clientSecret, timeout, onEvent: () => undefined }
-}
-
-/** As in the README, but for the code, which is for the campaign. */
-const errorPage: ErrorRequestHandler = (error, _req, res, next) => {
-  if (res.headersSent || !isOAuthError(error)) return next(error)
-  return res.status(error.status).set(error.headers).send(error.code)
 }
 
 /** Names below `.localhost` are this machine's wherever it runs, or are not to be had at all. */
