@@ -7,7 +7,7 @@ import { grants, tokenResponse } from '../support/faulty-server/token.js'
 import { countingStore, sessionOver } from '../support/express-session.js'
 import { bare, cookieHeader, ownForm, typed, withNewCookies } from '../support/requests.js'
 import { startStage } from '../support/stage.js'
-import { travel } from '../support/time.js'
+import { jump, travel } from '../support/time.js'
 
 /** Seconds. */
 const life = 3_600
@@ -136,6 +136,17 @@ describe.each(storages)('with storage "%s"', (storage) => {
     expect((await browser.visit(`${app.url}/private`)).url).toBe(`${app.url}/private`)
     recover()
     travel(30)
+    expect((await tokenPage()).body).toBe(issued().at(-1))
+  })
+
+  test('T78 a clock that is set back makes no pause longer', async () => {
+    const { tokenPage, answer: answerWith, recover, issued } = await lifecycle({ storage })
+    travel(life + 1)
+    answerWith(json({ error: 'x' }, 503, { 'retry-after': '20' }))
+    expect((await tokenPage()).status).toBe(503)
+    recover()
+    jump(-15)
+    travel(21)
     expect((await tokenPage()).body).toBe(issued().at(-1))
   })
 
