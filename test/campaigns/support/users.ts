@@ -1,7 +1,7 @@
 /** An authorization server with many users: each browser is signed in there as somebody, and tokens tell whose they are. */
 import { openBrowser, type Browser } from '../../support/browser.js'
 import { startFaultyServer, type Fault, type FaultyServer } from '../../support/faulty-server.js'
-import type { Authorization } from '../../support/faulty-server/provider.js'
+import type { Authorization, Provider } from '../../support/faulty-server/provider.js'
 import { correctSteps } from '../../support/faulty-server/steps.js'
 
 export interface UserServer {
@@ -12,23 +12,39 @@ export interface UserServer {
   ownerOf(accessToken: string): string | undefined
   /** Times that a user came to the server to sign in. */
   logins(user: string): number
+  /** Times that tokens of a user were refreshed. */
+  refreshes(user: string): number
+  /** The server from inside; once somebody has signed in. */
+  provider(): Provider
   /** From now on does this wrong, or nothing, to whomever it is. */
   misbehave(fault?: Fault): void
   /** Token answers for these users are never sent, and who waits for one is told. */
   withhold(users: readonly string[], onWaiting: (user: string) => void): void
 }
 
-/** `life` is of access tokens, in seconds. */
-export async function startUserServer({ life }: { life: number }): Promise<UserServer> {
+export interface UserServerOptions {
+  /** Seconds that access tokens live. */
+  readonly life: number
+  /** Whether new tokens come with an ID token, too. Default: always. */
+  readonly renewsIdToken?: () => boolean
+}
+
+export async function startUserServer({
+  life,
+  renewsIdToken = () => true,
+}: UserServerOptions): Promise<UserServer> {
   const server = await startFaultyServer()
   const users = new WeakMap<Authorization, string>()
   const logins = new Map<string, number>()
+  const refreshes = new Map<string, number>()
   const owners = new Map<string, string>()
+  let provider: Provider | undefined
   let withheld: readonly string[] = []
   let onWaiting: (user: string) => void = () => undefined
   const steps: Fault = {
     authorizationResponse(op, authorization) {
       const user = /user=([\w-]+)/.exec(op.requests.at(-1)?.headers.cookie ?? '')?.[1] ?? 'nobody'
+      provider = op
       users.set(authorization, user)
       logins.set(user, (logins.get(user) ?? 0) + 1)
       return correctSteps.authorizationResponse(op, authorization)
@@ -38,9 +54,13 @@ export async function startUserServer({ life }: { life: number }): Promise<UserS
       sub: users.get(authorization) ?? 'nobody',
     }),
     async tokenResponse(op, authorization) {
-      const response = await correctSteps.tokenResponse(op, authorization)
-      owners.set(String(response['access_token']), users.get(authorization) ?? 'nobody')
-      return { ...response, expires_in: life }
+      const user = users.get(authorization) ?? 'nobody'
+      const isRefresh = op.requests.at(-1)?.body.get('grant_type') === 'refresh_token'
+      if (isRefresh) refreshes.set(user, (refreshes.get(user) ?? 0) + 1)
+      const { id_token, ...response } = await correctSteps.tokenResponse(op, authorization)
+      owners.set(String(response['access_token']), user)
+      const brings = !isRefresh || renewsIdToken()
+      return { ...response, expires_in: life, ...(brings && { id_token }) }
     },
     answerToken(op, response) {
       const user = owners.get(String(response['access_token'])) ?? 'nobody'
@@ -59,6 +79,11 @@ export async function startUserServer({ life }: { life: number }): Promise<UserS
     },
     ownerOf: (accessToken) => owners.get(accessToken),
     logins: (user) => logins.get(user) ?? 0,
+    refreshes: (user) => refreshes.get(user) ?? 0,
+    provider: () => {
+      if (!provider) throw new Error('nobody has come to the server yet')
+      return provider
+    },
     misbehave: (fault = {}) => server.misbehave({ ...steps, ...fault }),
     withhold: (names, told) => {
       withheld = names
