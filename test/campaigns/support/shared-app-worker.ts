@@ -61,7 +61,7 @@ async function clientsOf({ setup, redis, client }: SharedApp): Promise<Clients> 
   const shared = client === 'ioredis' ? await ioredis(redis) : forSessions
   const prefix = `${setup.storage}-${client}:`
   return {
-    sessions: new RedisStore({ client: forSessions, prefix: `sess-${prefix}`, ttl: 3_600 }),
+    sessions: inTime(new RedisStore({ client: forSessions, prefix: `sess-${prefix}`, ttl: 3_600 })),
     store: redisStore(shared, { prefix }),
   }
 }
@@ -90,6 +90,37 @@ async function ioredis(url: string): Promise<Redis> {
   client.on('error', () => undefined)
   await once(client, 'ready')
   return client
+}
+
+/** Milliseconds. */
+const longestGet = 2_000
+const longestTouch = 250
+
+/**
+ * express-session waits for its store without an end, also with an answer that is ready, and node-redis gives a silent
+ * connection up only when it has nothing to send either. So an app needs deadlines of its own.
+ */
+function inTime(sessions: session.Store): session.Store {
+  const { get, touch } = sessions
+  sessions.get = (id, done) => {
+    const late = () => done(new Error('the session store gave no answer'))
+    get.call(sessions, id, firstOf(done, late, longestGet))
+  }
+  // Nobody has to know whether it was done.
+  sessions.touch = (id, value, done = () => undefined) =>
+    touch?.call(sessions, id, value, firstOf(done, done, longestTouch))
+  return sessions
+}
+
+function firstOf<A extends unknown[]>(done: (...outcome: A) => void, late: () => void, most: number) {
+  let isDone = false
+  const first = (finish: () => void) => {
+    clearTimeout(timer)
+    if (!isDone) finish()
+    isDone = true
+  }
+  const timer = setTimeout(() => first(late), most)
+  return (...outcome: A) => first(() => done(...outcome))
 }
 
 async function start(setup: SharedApp['setup'], clients: Clients, port: number): Promise<string> {
