@@ -58,7 +58,7 @@ const storages = ['cookie', 'session'] as const
 /** Seconds that a lease lives without its holder, and some for the clocks. */
 const leaseLife = 4.3
 /** Milliseconds until everybody must stand at their point. */
-const patience = 15_000
+const patience = 8_000
 
 interface User {
   readonly name: string
