@@ -86,6 +86,8 @@ async function ioredis(url: string): Promise<Redis> {
     connectTimeout: 2000,
     socketTimeout: 2000,
     retryStrategy: () => 200,
+    // A Redis that is still reading what it kept is asked again so soon; by default after a second.
+    maxLoadingRetryTime: 200,
   })
   client.on('error', () => undefined)
   await once(client, 'ready')
