@@ -4,7 +4,7 @@
  */
 import { openBrowser, type Page } from '../support/browser.js'
 import { startFaultyServer } from '../support/faulty-server.js'
-import { bare, cookieHeader, location, typed } from '../support/requests.js'
+import { bare, cookieHeader, location, typed, withNewCookies } from '../support/requests.js'
 import type { AppWorker } from './support/app-worker.js'
 import { exactly, type Campaign, type Figure, type Random } from './support/campaign.js'
 import { travel, travelHome } from './support/clock.js'
@@ -141,17 +141,11 @@ function unlike(session: Tabs, pages: readonly Page[]): string[] {
     const isFirst = session.cookie === session.oldCookie
     if (isFirst && page.status === 200 && !session.tokens.includes(page.body)) session.tokens.push(page.body)
     // Whichever tab comes last has the last word about the cookie.
-    session.cookie = cookieSetBy(page) ?? session.cookie
+    if (page.setCookies.length > 0) session.cookie = withNewCookies(session.oldCookie, page)
     if (page.status !== 200) return [`${page.status} ${page.body.slice(0, 100)}`]
     if (page.body !== session.tokens.at(-1)) return ['a token that is not the newest']
     return session.cookie === session.oldCookie ? ['no cookie came with the new token'] : []
   })
-}
-
-function cookieSetBy({ setCookies }: Page): string | undefined {
-  const values = setCookies.map((header) => header.split(';', 1)[0] ?? '')
-  const session = values.filter((value) => /^oauth(\.\d+)?=./.test(value))
-  return session.length === 0 ? undefined : session.join('; ')
 }
 
 /** Seconds between the late tabs after the first two; all of them together are just within the grace time. */

@@ -10,7 +10,7 @@ import { grants } from '../support/faulty-server/token.js'
 import { bare, cookieHeader, location, typed } from '../support/requests.js'
 import { atMost, exactly, noted, type Campaign } from './support/campaign.js'
 import type { ClockWorker } from './support/clock-worker.js'
-import { travel, travelHome } from './support/clock.js'
+import { jump, travelHome } from './support/clock.js'
 import { startUserServer, type UserServer } from './support/users.js'
 import { startWorker, type Worker } from './support/workers.js'
 
@@ -174,9 +174,9 @@ export const campaign: Campaign = {
 
 /** Puts the clocks ahead, or back. */
 async function go(ground: Ground, seconds: number, whose: Scene['whose'] = 'all'): Promise<void> {
-  if (whose === 'all') travel(seconds)
+  if (whose === 'all') jump(seconds)
   else ground.ahead += seconds
-  await ground.app.call('travel', seconds)
+  await ground.app.call('jump', seconds)
 }
 
 const now = () => Math.floor(Date.now() / 1_000)

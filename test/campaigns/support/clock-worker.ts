@@ -4,7 +4,7 @@ import express, { type Express } from 'express'
 import session, { MemoryStore } from 'express-session'
 import { getAuth, oauthBearer, oauthLogin, type OAuthEvent, type OAuthLoginOptions } from 'express-oauth-kit'
 import { listening } from '../../support/listening.js'
-import { travel } from './clock.js'
+import { jump } from './clock.js'
 import { addRoutes } from './routes.js'
 import { watchTimers, wrongDelays } from './timers.js'
 import { serveCommands } from './worker.js'
@@ -19,7 +19,7 @@ export interface ClockWorker {
   readonly ready: readonly string[]
   readonly commands: {
     /** Sets the clock so many seconds ahead or back, where it stands still. */
-    travel(seconds: number): void
+    jump(seconds: number): void
     /** Delays that no timer can keep. */
     wrongDelays(): string[]
     /** Events of trouble since the start. */
@@ -56,7 +56,7 @@ void serveCommands<ClockWorker>(async ({ apps, audience }) => {
     app.use(oauthBearer({ issuer, audience, onEvent: note }))
     return app.get('/', (req, res) => res.send(String(getAuth(req).expiresAt)))
   })
-  return { ready: [...urls, api], commands: { travel, wrongDelays, troubles: () => troubles } }
+  return { ready: [...urls, api], commands: { jump, wrongDelays, troubles: () => troubles } }
 })
 
 async function serve(application: (url: string) => Express): Promise<string> {
