@@ -73,7 +73,7 @@ export async function cookiesOf(
 }
 
 /** A Cookie header after a response: what it sets takes the place of what was there. */
-export function withNewCookies(cookie: string, { setCookies }: Page): string {
+export function withNewCookies(cookie: string, { setCookies }: Pick<Page, 'setCookies'>): string {
   const pairs = [...cookie.split('; '), ...setCookies.map((header) => header.split(';', 1)[0] ?? '')]
   return [...new Map(pairs.map((pair) => [pair.split('=', 1)[0], pair])).values()].join('; ')
 }
