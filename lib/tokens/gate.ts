@@ -27,9 +27,11 @@ export function createGate(): Gate {
   let running = 0
   const waiting: Turn[] = []
   let wakeUp: NodeJS.Timeout | undefined
+  let nextTurn: NodeJS.Immediate | undefined
 
-  /** Lets in whoever may go. */
+  /** Lets in whoever may go, one in each turn of the event loop: between two of them, other requests have their turn. */
   function admit(): void {
+    if (nextTurn) return
     const pause = pausedUntil - performance.now()
     if (pause > 0) {
       if (waiting.length === 0) return
@@ -37,12 +39,15 @@ export function createGate(): Gate {
       wakeUp = setTimeout(admit, pause).unref() // those who wait have timers of their own
       return
     }
-    while (running < mostAtOnce) {
-      const next = waiting.shift()
-      if (!next) return
-      running++
-      next.begin()
-    }
+    if (running >= mostAtOnce) return
+    const next = waiting.shift()
+    if (!next) return
+    running++
+    next.begin()
+    nextTurn = setImmediate(() => {
+      nextTurn = undefined
+      admit()
+    })
   }
 
   async function turn(isPatient: boolean): Promise<void> {

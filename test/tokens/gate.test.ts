@@ -51,10 +51,28 @@ describe('the gate to the token endpoint', () => {
     expect(asked.most).toBe(50)
   })
 
-  test('sends away at once whoever is not patient, and whoever would be the 10 001st to wait', async () => {
+  test('T65 lets them in one after the other, so that other requests have their turn between', async () => {
     const gate = createGate()
     const asked = server()
-    const done = Array.from({ length: 10_050 }, () => gate.run(asked.ask, true))
+    const crowd = Array.from({ length: 50 }, () => gate.run(asked.ask, true))
+    let turn = 0
+    let counting = setImmediate(function count() {
+      turn += 1
+      counting = setImmediate(count)
+    })
+    const turns = new Set<number>()
+    const others = Array.from({ length: 40 }, () => gate.run(async () => void turns.add(turn), true))
+    await sleep(5)
+    await asked.answerAll()
+    await Promise.all([...crowd, ...others])
+    clearImmediate(counting)
+    expect(turns.size).toBe(40)
+  })
+
+  test('sends away at once whoever is not patient, and whoever would be the 1 001st to wait', async () => {
+    const gate = createGate()
+    const asked = server()
+    const done = Array.from({ length: 1_050 }, () => gate.run(asked.ask, true))
     const busy = { code: 'server_unavailable', reason: 'too_busy', headers: { 'retry-after': '1' } }
     await expect(gate.run(asked.ask, false)).rejects.toMatchObject(busy)
     await expect(gate.run(asked.ask, true)).rejects.toMatchObject(busy)
