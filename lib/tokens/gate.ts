@@ -20,6 +20,13 @@ const mostWaiting = 10_000
 const patience = 10
 /** Seconds that a server may have us wait. */
 const longestPause = 300
+/** Turns that tell how fast those who wait are let in. */
+const mostTurns = 100
+/**
+ * Milliseconds from one turn to the next, unless they are known to be quicker. Who comes too early is told another moment;
+ * a slow start, while a crowd arrives, must not have everybody wait for longer than the server needs.
+ */
+const usualPace = (patience * 1000) / mostWaiting
 
 export function createGate(): Gate {
   /** By the monotonic clock, in milliseconds. */
@@ -28,6 +35,10 @@ export function createGate(): Gate {
   const waiting: Turn[] = []
   let wakeUp: NodeJS.Timeout | undefined
   let nextTurn: NodeJS.Immediate | undefined
+  /** When those who waited were let in, the last few of them. */
+  const turns: number[] = []
+  /** How many were sent away and are expected back. */
+  let away = 0
 
   /** Lets in whoever may go, one in each turn of the event loop: between two of them, other requests have their turn. */
   function admit(): void {
@@ -43,11 +54,26 @@ export function createGate(): Gate {
     const next = waiting.shift()
     if (!next) return
     running++
+    turns.push(performance.now())
+    if (turns.length > mostTurns) turns.shift()
     next.begin()
     nextTurn = setImmediate(() => {
       nextTurn = undefined
       admit()
     })
+  }
+
+  /**
+   * Seconds until there may be a place for somebody who finds none: after all who wait, and all who were sent away before.
+   * If they all came back at once they would find no place again, and keep the process from its work.
+   */
+  function untilPlace(): number {
+    const now = performance.now()
+    const first = turns.length === mostTurns ? turns[0] : undefined
+    const pace = Math.min(usualPace, first === undefined ? usualPace : (now - first) / mostTurns)
+    const seconds = (Math.max(0, pausedUntil - now) + (waiting.length + away) * pace) / 1000
+    away++
+    return Math.min(seconds, longestPause)
   }
 
   async function turn(isPatient: boolean): Promise<void> {
@@ -56,11 +82,14 @@ export function createGate(): Gate {
       running++
       return
     }
-    if (!isPatient || waiting.length >= mostWaiting || pause > patience) throw tooBusy(pause)
+    if (!isPatient) throw tooBusy(pause)
+    if (waiting.length >= mostWaiting || pause > patience) throw tooBusy(untilPlace())
+    if (waiting.length === 0) away = turns.length = 0
+    else if (away > 0) away--
     await new Promise<void>((resolve, reject) => {
       const timer = setTimeout(() => {
         waiting.splice(waiting.indexOf(entry), 1)
-        reject(tooBusy((pausedUntil - performance.now()) / 1000))
+        reject(tooBusy(untilPlace()))
       }, patience * 1000)
       const entry: Turn = {
         begin() {
@@ -101,10 +130,10 @@ function pauseAskedFor(error: unknown): number {
   return Number.isFinite(asked) ? Math.min(asked, longestPause) : 0
 }
 
-function tooBusy(pause: number): OAuthError {
+function tooBusy(seconds: number): OAuthError {
   return new OAuthError('server_unavailable', {
     reason: 'too_busy',
-    headers: { 'retry-after': String(Math.max(1, Math.ceil(pause))) },
+    headers: { 'retry-after': String(Math.max(1, Math.ceil(seconds))) },
     hint: 'More requests for tokens wait than the authorization server answers. It may limit how often this application asks.',
   })
 }

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
-import { OAuthError } from '../../lib/index.js'
+import { isOAuthError, OAuthError } from '../../lib/index.js'
 import { createGate, type Gate } from '../../lib/tokens/gate.js'
 
 /** Requests that wait until they are answered, and how many were there at once. */
@@ -39,6 +39,11 @@ async function refused(gate: Gate, error: OAuthError): Promise<void> {
   await expect(gate.run(() => Promise.reject(error), true)).rejects.toBe(error)
 }
 
+async function retryAfter(gate: Gate): Promise<number> {
+  const error: unknown = await gate.run(async () => undefined, true).catch((thrown: unknown) => thrown)
+  return Number(isOAuthError(error) && error.headers['retry-after'])
+}
+
 describe('the gate to the token endpoint', () => {
   test('T65 lets fifty in at once, and all others in their turn', async () => {
     const gate = createGate()
@@ -73,12 +78,32 @@ describe('the gate to the token endpoint', () => {
     const gate = createGate()
     const asked = server()
     const done = Array.from({ length: 1_050 }, () => gate.run(asked.ask, true))
-    const busy = { code: 'server_unavailable', reason: 'too_busy', headers: { 'retry-after': '1' } }
-    await expect(gate.run(asked.ask, false)).rejects.toMatchObject(busy)
-    await expect(gate.run(asked.ask, true)).rejects.toMatchObject(busy)
+    const busy = (seconds: string) => ({
+      code: 'server_unavailable',
+      reason: 'too_busy',
+      headers: { 'retry-after': seconds },
+    })
+    await expect(gate.run(asked.ask, false)).rejects.toMatchObject(busy('1'))
+    await expect(gate.run(asked.ask, true)).rejects.toMatchObject(busy('10'))
     await asked.answerAll()
     await Promise.all(done)
     await expect(gate.run(async () => 'in', false)).resolves.toBe('in')
+  })
+
+  test('T65 tells those whom it sends away different moments, as fast as it lets others in', async () => {
+    const gate = createGate()
+    const asked = server()
+    const quick = () => sleep(1)
+    const crowd = Array.from({ length: 50 }, () => gate.run(asked.ask, true))
+    const others = Array.from({ length: 1_000 }, () => gate.run(quick, true))
+    const told = await Promise.all(Array.from({ length: 4_000 }, () => retryAfter(gate)))
+    // A hundred each second, while it is not known how fast it goes.
+    expect([told[0], told[999], told[1_999], told[3_999]]).toEqual([10, 20, 30, 50])
+    await asked.answerAll()
+    await Promise.all(others.slice(0, 500))
+    others.push(...Array.from({ length: 1_000 }, () => gate.run(quick, true).catch(() => undefined)))
+    expect(await retryAfter(gate)).toBeLessThan(10)
+    await Promise.all([...crowd, ...others])
   })
 
   test('holds all back for as long as the server says, and no longer', async () => {
