@@ -240,8 +240,10 @@ function isCrowdedOut(error: unknown): boolean {
   )
 }
 
+/** What concerns the session or the server. Whether there is a turn for somebody is nothing to remember: it changes at any moment. */
 function isTemporary(error: unknown): error is OAuthError {
-  return isOAuthError(error) && error.code === 'server_unavailable' && error.reason !== 'under_way'
+  if (!isOAuthError(error) || error.code !== 'server_unavailable') return false
+  return error.reason !== 'under_way' && error.reason !== 'too_busy'
 }
 
 function pauseAfter(error: OAuthError): number {

@@ -1,7 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
-import { isOAuthError, OAuthError } from '../../lib/index.js'
+import { isOAuthError, memoryStore, OAuthError } from '../../lib/index.js'
+import { createSeal } from '../../lib/seal.js'
+import { createLeases } from '../../lib/stores/leases.js'
 import { createGate, type Gate } from '../../lib/tokens/gate.js'
+import { createOutcomes } from '../../lib/tokens/outcomes.js'
+import { createRefresher, type RefreshRequest } from '../../lib/tokens/refresh.js'
 
 /** Requests that wait until they are answered, and how many were there at once. */
 function server() {
@@ -138,4 +142,40 @@ describe('the gate to the token endpoint', () => {
     await refused(gate, error as OAuthError)
     await expect(gate.run(async () => 'in', false)).resolves.toBe('in')
   })
+})
+
+test('who was sent away may find a place at any moment: their session is not held back', async () => {
+  const now = () => Math.floor(Date.now() / 1_000)
+  const store = memoryStore()
+  const gate = createGate()
+  const renewed = { access_token: 'new', scope: [], generation: 1 }
+  const refresher = createRefresher({
+    leases: createLeases(store),
+    outcomes: createOutcomes({
+      store,
+      seal: createSeal(['a secret of thirty-two bytes or more'], 'test'),
+      now,
+    }),
+    gate,
+    emit: () => undefined,
+    now,
+  })
+  const request: RefreshRequest = {
+    family: 'one',
+    wanted: '',
+    replaces: 'old',
+    isPatient: true,
+    reread: async () => {
+      const tokens = { access_token: 'old', refresh_token: 'good', scope: [], generation: 0 }
+      return { tokens, access: tokens }
+    },
+    grant: async () => ({ tokens: renewed, access: renewed }),
+    save: async () => undefined,
+  }
+  const asked = server()
+  const crowd = Array.from({ length: 1_050 }, () => gate.run(asked.ask, true))
+  await expect(refresher.refresh(request)).rejects.toMatchObject({ reason: 'too_busy' })
+  await asked.answerAll()
+  await Promise.all(crowd)
+  await expect(refresher.refresh(request)).resolves.toMatchObject({ access: renewed })
 })
