@@ -15,7 +15,7 @@ export interface Gate {
 
 /** Requests that the server has to answer at the same time. */
 const mostAtOnce = 50
-const mostWaiting = 10_000
+const mostWaiting = 1_000
 /** Seconds that somebody waits for a turn. */
 const patience = 10
 /** Seconds that a server may have us wait. */

@@ -145,7 +145,6 @@ describe('the gate to the token endpoint', () => {
 })
 
 test('who was sent away may find a place at any moment: their session is not held back', async () => {
-  const now = () => Math.floor(Date.now() / 1_000)
   const store = memoryStore()
   const gate = createGate()
   const renewed = { access_token: 'new', scope: [], generation: 1 }
@@ -154,11 +153,9 @@ test('who was sent away may find a place at any moment: their session is not hel
     outcomes: createOutcomes({
       store,
       seal: createSeal(['a secret of thirty-two bytes or more'], 'test'),
-      now,
     }),
     gate,
     emit: () => undefined,
-    now,
   })
   const request: RefreshRequest = {
     family: 'one',

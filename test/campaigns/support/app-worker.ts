@@ -12,7 +12,7 @@ import {
   type OAuthLoginOptions,
 } from 'express-oauth-kit'
 import { listening } from '../../support/listening.js'
-import { travel } from './clock.js'
+import { leap, travel } from './clock.js'
 import { addRoutes } from './routes.js'
 import { watchStalls } from './stalls.js'
 import { serveCommands } from './worker.js'
@@ -38,6 +38,8 @@ export interface AppCommands {
   restart(): void
   /** Puts the clock forward by so many seconds, where it stands still. */
   travel(seconds: number): void
+  /** Puts the clock forward by so many seconds, from where it runs on. */
+  leap(seconds: number): void
   /**
    * What the process holds, after its garbage was collected. Sessions in a store end here: an app keeps them elsewhere.
    */
@@ -82,6 +84,7 @@ void serveCommands<AppWorker>(async ({ apps }) => {
       restart: () => started.forEach((one) => one.restart()),
       resolve: (works) => names.resolve(works),
       travel,
+      leap,
       measure,
     },
   }
@@ -92,6 +95,7 @@ async function startApp(
   onEvent: (event: OAuthEvent) => void,
 ): Promise<{ url: string; restart(): void }> {
   const server = createServer()
+  server.keepAliveTimeout = 0 // never: a connection that ends just when it is used again says nothing about the app
   const url = await listening(server, 'localhost')
   const start = () =>
     application({ baseUrl: url, secrets: ['a secret of thirty-two bytes or more'], ...setup, onEvent })

@@ -13,6 +13,7 @@ export interface Answer {
 export interface Visitor {
   /** What a script of a page asks for. Rejects when the connection breaks. */
   ask(url: string, cookie: string): Promise<Answer>
+  /** Ends the connections that are kept. */
   close(): void
 }
 
