@@ -21,10 +21,10 @@ const lanes = 20
 const stretch = 4_000
 
 /**
- * Milliseconds that nobody notices. A process that refreshes a hundred tokens a second is not as quick as one that does
- * nothing; without turns in the gate it is three times this.
+ * Milliseconds. The wish is twice the time in quiet, which a process that refreshes a hundred tokens a second beside its
+ * pages does not reach; the figure guards what it does reach. Without turns in the gate it is three times this.
  */
-const leastNoticed = 100
+const noticed = 100
 
 interface Session {
   cookie: string
@@ -106,16 +106,12 @@ export const campaign: Campaign = {
         atMost('requests in flight at the server', seen.mostInFlight, 50),
         atMost(`all ${sessions.length} served within`, storm.seconds, most, { unit: 's' }),
         noted('where the limit alone takes', best, { unit: 's' }),
-        atMost(
-          'a page that needs no token, p99: twice as in quiet, or 100 ms',
-          stormP99,
-          Math.max(2 * quietP99, leastNoticed),
-          {
-            unit: 'ms',
-            details: perStretch(stormy).map(String),
-          },
-        ),
+        atMost('a page that needs no token, p99', stormP99, noticed, {
+          unit: 'ms',
+          details: perStretch(stormy).map(String),
+        }),
         noted('the same in quiet, p99', quietP99, { unit: 'ms' }),
+        noted('times as long as in quiet (2 are wished for)', Math.round(stormP99 / quietP99)),
         noted('the same in its worst four seconds, p99', Math.max(...perStretch(stormy)), { unit: 'ms' }),
         noted('the same in a herd without a limit, p99', medianP99(crowded), { unit: 'ms' }),
         noted('answers 503', storm.sentAway),
