@@ -48,7 +48,7 @@ const known: Record<keyof RedisStoreOptions, true> = { prefix: true }
  * - node-redis: `{ disableOfflineQueue: true, pingInterval: 1000, socket: { reconnectStrategy: 200, connectTimeout: 2000,
  *   socketTimeout: 2000 } }`
  * - ioredis: `{ enableOfflineQueue: false, maxRetriesPerRequest: 0, connectTimeout: 2000, socketTimeout: 2000,
- *   retryStrategy: () => 200 }`
+ *   maxLoadingRetryTime: 200, retryStrategy: () => 200 }`
  *
  * Redis must not evict entries (`maxmemory-policy noeviction`), reads must not go to replicas, and a client-side cache
  * must be off: what was ended would seem alive. Throws `invalid_configuration` for something that is neither client.
