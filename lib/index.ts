@@ -1,8 +1,10 @@
 /** What may be imported from `express-oauth-kit`. */
 
-export { getAuth, startLogin, type Auth, type BearerAuth, type SessionAuth } from './middleware/auth.js'
+export { getAuth, startLogin, type Auth, type SessionAuth } from './middleware/auth.js'
 export { requireLogin, requireScope } from './middleware/guards.js'
-export { oauthBearer, type OAuthBearerOptions } from './middleware/oauth-bearer.js'
+export { oauthBearer, type OAuthBearer, type OAuthBearerOptions } from './middleware/oauth-bearer.js'
+export type { BearerAuth } from './resource/bearer-auth.js'
+export { createVerifier, type Verifier, type VerifierOptions } from './resource/verifier.js'
 export { oauthLogin, type OAuthLogin } from './middleware/oauth-login.js'
 export {
   clientCredentials,

@@ -2,9 +2,11 @@
 
 export interface RemoteDocument<T> {
   /**
-   * The document; fetched when there is none, or none newer than two lifetimes. In the second lifetime it is fetched
-   * anew behind the scenes.
+   * The document if it may serve without waiting: a fresh one, one that is being fetched anew behind the scenes, or one
+   * whose server fails. After a quiet time it may be long out of date, and then there is nothing.
    */
+  peek(): T | undefined
+  /** The same, waited for when there is none. Throws when it cannot be had. */
   current(): Promise<T>
   /** Fetches anew. When that fails the error is thrown and the old document stays. */
   refetch(): Promise<T>
@@ -63,18 +65,21 @@ export function remoteDocument<T>(options: RemoteDocumentOptions<T>): RemoteDocu
     return inFlight
   }
 
+  function peek(): T | undefined {
+    if (!kept || usable(lifetime)) return kept?.document
+    const mayServe = usable(failure ? staleFor : 2 * lifetime)
+    if (mayServe && !isPaused()) refetch().catch(() => undefined) // told to onFailure
+    return mayServe ? kept.document : undefined
+  }
+
   return {
     refetch,
+    peek,
     async current() {
-      if (kept && usable(lifetime)) return kept.document
+      const ready = peek()
+      if (ready !== undefined) return ready
       // A server that just failed is left alone for a while; whoever asks meanwhile hears at once.
-      if (isPaused() && !usable(staleFor)) throw failure?.error
-      if (kept && isPaused()) return kept.document
-      if (kept && usable(2 * lifetime)) {
-        refetch().catch(() => undefined) // told to onFailure
-        return kept.document
-      }
-      // After a quiet night the document may be long out of date: it serves only if there is no newer one.
+      if (isPaused()) throw failure?.error
       return refetch().catch((error: unknown) =>
         kept && usable(staleFor) ? kept.document : Promise.reject(error),
       )

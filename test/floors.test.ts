@@ -9,6 +9,7 @@ const floors = [
   'stores',
   'oauth',
   'tokens',
+  'resource',
   'session',
   'connections',
   'middleware',

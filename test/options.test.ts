@@ -134,6 +134,7 @@ describe('the options of oauthBearer', () => {
       jwksUri: 'https://auth.example.com/keys',
       algorithms: ['ES256'],
       clockTolerance: 0,
+      rememberedTokens: 0,
       timeout: 1,
       realm: 'projects',
       fetch,

@@ -10,7 +10,21 @@ import type { Algorithm, UnverifiedJwt } from './jwt.js'
 
 export interface KeySet {
   /** The keys that may have signed the token. Throws `key_set_unavailable` when they cannot be had. */
-  keysFor(jwt: UnverifiedJwt): Promise<readonly CryptoKey[]>
+  keysFor(jwt: UnverifiedJwt): Promise<readonly VerificationKey[]>
+  /**
+   * Whether a key is one of the set still, known without waiting. False also when the set has to be fetched first.
+   * Asked of each request: it starts the renewal of a set that is due.
+   */
+  trusts(key: VerificationKey): boolean
+  /** Waits for the keys. Throws `key_set_unavailable`. */
+  ready(): Promise<void>
+}
+
+/** A public key of a set; the same object for as long as the set has it. */
+export interface VerificationKey {
+  readonly jwk: JWK
+  /** For WebCrypto, which ties a key to one algorithm. Nothing for a key that is malformed. */
+  for(algorithm: Algorithm): Promise<CryptoKey | undefined>
 }
 
 export interface RemoteKeySetOptions {
@@ -32,7 +46,8 @@ const mostKeysTried = 8
 export function remoteKeySet({ uri, http, emit, now }: RemoteKeySetOptions): KeySet {
   let url = ''
   let loads = 0
-  let refetching: Promise<readonly KeptKey[]> | undefined
+  let refetching: Promise<KeysByText> | undefined
+  let keys: KeysByText = new Map()
   const refetches = tokenBucket({ burst: 3, refillSeconds: 30, now })
   const set = remoteDocument({
     async load() {
@@ -42,25 +57,32 @@ export function remoteKeySet({ uri, http, emit, now }: RemoteKeySetOptions): Key
         headers: { accept: 'application/jwk-set+json, application/json' },
         limit: documentLimit,
       })
-      const { keys } = await jsonObject(response, `the key set at ${url}`)
-      if (!Array.isArray(keys) || keys.length > mostKeys) {
+      const { keys: published } = await jsonObject(response, `the key set at ${url}`)
+      if (!Array.isArray(published) || published.length > mostKeys) {
         throw new OAuthError('invalid_server_response', {
           message: `${url} is not a key set of at most ${mostKeys} keys`,
         })
       }
-      const usable = keys.filter(isUsable)
+      const usable = published.filter(isUsable)
       if (usable.length === 0) {
         throw new OAuthError('invalid_server_response', { message: `${url} holds no public signing key` })
       }
       emit({ type: 'jwks_fetched', url })
-      return usable.map((jwk) => ({ jwk, imported: new Map<Algorithm, Promise<CryptoKey>>() }))
+      const kept = keys
+      keys = new Map(
+        usable.map((jwk) => {
+          const text = JSON.stringify(jwk)
+          return [text, kept.get(text) ?? verificationKey(jwk)]
+        }),
+      )
+      return keys
     },
     onFailure: (error, stale) => emit({ type: 'jwks_failed', url, stale, error }),
     now,
   })
 
   /** One fetch, and one place in the bucket, for all who miss a key at the same time. */
-  function refetch(): Promise<readonly KeptKey[]> | undefined {
+  function refetch(): Promise<KeysByText> | undefined {
     if (!refetching && refetches.take()) {
       refetching = set.refetch().finally(() => {
         refetching = undefined
@@ -75,40 +97,50 @@ export function remoteKeySet({ uri, http, emit, now }: RemoteKeySetOptions): Key
         const loadsBefore = loads
         const current = await set.current()
         const isFresh = loads !== loadsBefore
-        const known = await candidates(current, jwt)
+        const known = candidates(current, jwt)
         if (known.length > 0 || isFresh) return known
         const newer = await refetch()
-        if (newer) return await candidates(newer, jwt)
+        if (newer) return candidates(newer, jwt)
         if (set.isFailing()) throw new Error('the key may be in a set that cannot be fetched')
         return []
       } catch (cause) {
-        throw new OAuthError('key_set_unavailable', {
-          message: `the keys of the authorization server cannot be had: ${cause instanceof Error ? cause.message : 'no answer'}`,
-          cause,
-        })
+        throw unavailable(cause)
       }
+    },
+    trusts: (key) => set.peek()?.get(JSON.stringify(key.jwk)) === key,
+    async ready() {
+      await set.current().catch((cause: unknown) => Promise.reject(unavailable(cause)))
     },
   }
 }
 
-interface KeptKey {
-  readonly jwk: JWK
-  /** One key object per algorithm: RSA keys serve several, and WebCrypto ties a key to one. */
-  readonly imported: Map<Algorithm, Promise<CryptoKey | undefined>>
+function unavailable(cause: unknown): OAuthError {
+  return new OAuthError('key_set_unavailable', {
+    message: `the keys of the authorization server cannot be had: ${cause instanceof Error ? cause.message : 'no answer'}`,
+    cause,
+  })
 }
 
-async function candidates(keys: readonly KeptKey[], { algorithm, kid }: UnverifiedJwt): Promise<CryptoKey[]> {
-  const fitting = keys.filter(({ jwk }) => fits(jwk, algorithm) && (kid === undefined || jwk.kid === kid))
+type KeysByText = ReadonlyMap<string, VerificationKey>
+
+function verificationKey(jwk: JWK): VerificationKey {
+  const imported = new Map<Algorithm, Promise<CryptoKey | undefined>>()
+  return {
+    jwk,
+    for(algorithm) {
+      const key = imported.get(algorithm) ?? importPublicKey(jwk, algorithm)
+      imported.set(algorithm, key)
+      return key
+    },
+  }
+}
+
+function candidates(keys: KeysByText, { algorithm, kid }: UnverifiedJwt): VerificationKey[] {
+  const fitting = [...keys.values()].filter(
+    ({ jwk }) => fits(jwk, algorithm) && (kid === undefined || jwk.kid === kid),
+  )
   // Two keys under one name say that somebody is confused; a token without a name may belong to any of a few.
-  if (fitting.length > (kid === undefined ? mostKeysTried : 1)) return []
-  const imported = await Promise.all(fitting.map((key) => importedKey(key, algorithm)))
-  return imported.filter((key) => key !== undefined)
-}
-
-function importedKey({ jwk, imported }: KeptKey, algorithm: Algorithm): Promise<CryptoKey | undefined> {
-  const key = imported.get(algorithm) ?? importPublicKey(jwk, algorithm)
-  imported.set(algorithm, key)
-  return key
+  return fitting.length > (kid === undefined ? mostKeysTried : 1) ? [] : fitting
 }
 
 /** Nothing for a key that is malformed: it must not keep the sound ones of the set from being used. */

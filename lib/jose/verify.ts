@@ -2,19 +2,25 @@
 
 import { compactVerify } from 'jose'
 import { invalidToken, type UnverifiedJwt } from './jwt.js'
-import type { KeySet } from './key-set.js'
+import type { KeySet, VerificationKey } from './key-set.js'
 
-/** Throws `invalid_token` unless one of the set's keys signed the token, `key_set_unavailable` without keys to ask. */
-export async function verifySignature(keySet: KeySet, jwt: UnverifiedJwt): Promise<void> {
+/**
+ * The key that signed the token. Throws `invalid_token` unless it is one of the set's, `key_set_unavailable` without keys
+ * to ask.
+ */
+export async function verifySignature(keySet: KeySet, jwt: UnverifiedJwt): Promise<VerificationKey> {
   const keys = await keySet.keysFor(jwt)
-  if (keys.length === 0) throw invalidToken('unknown_key')
+  let isKnown = false
   for (const key of keys) {
     try {
-      await compactVerify(jwt.token, key, { algorithms: [jwt.algorithm] })
-      return
+      const imported = await key.for(jwt.algorithm)
+      if (!imported) continue
+      isKnown = true
+      await compactVerify(jwt.token, imported, { algorithms: [jwt.algorithm] })
+      return key
     } catch {
       // The next key may fit: a token without `kid` names none.
     }
   }
-  throw invalidToken('signature')
+  throw invalidToken(isKnown ? 'signature' : 'unknown_key')
 }

@@ -3,35 +3,28 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { OAuthError } from '../errors.js'
 import type { Claims } from '../jose/jwt.js'
+import type { BearerAuth } from '../resource/bearer-auth.js'
 import type { AccessTokenOptions } from '../session/session-tokens.js'
 import type { StartLoginOptions } from './login.js'
 
-interface AuthBase {
-  /** The user (or, for machine tokens, often the client), by the authorization server's name: the `sub` claim. */
+/** A user who signed in with this browser. */
+export interface SessionAuth {
+  readonly kind: 'session'
+  /** The user, by the authorization server's name: the `sub` claim. */
   readonly subject: string | undefined
   readonly issuer: string
   readonly claims: Claims
   /** Granted scopes. */
   readonly scopes: readonly string[]
   readonly clientId: string | undefined
-  /** Seconds since the epoch at which this ends: the token's `exp`, or the end of the session. */
+  /** Seconds since the epoch at which the session ends. */
   readonly expiresAt: number
   /**
-   * An access token that is still good. A session refreshes it when it is due; a bearer token is the request's own.
-   * Throws `login_required` when there is none any more, `server_unavailable` or `store_unavailable` when that is not
+   * An access token that is still good; it is refreshed when it is due. Throws `login_required` when there is none any more, `server_unavailable` or `store_unavailable` when that is not
    * the user's fault.
    */
   accessToken(options?: AccessTokenOptions): Promise<string>
-  /**
-   * Put it into a form as `csrf_token` where browsers may send neither `Sec-Fetch-Site` nor `Origin`. A bearer token
-   * has none: no page can make a browser send one.
-   */
-  readonly csrfToken: string | undefined
-}
-
-/** A user who signed in with this browser. */
-export interface SessionAuth extends AuthBase {
-  readonly kind: 'session'
+  /** Put it into a form as `csrf_token` where browsers may send neither `Sec-Fetch-Site` nor `Origin`. */
   readonly csrfToken: string
   /** Names this session for `endSession` of {@link OAuthLogin}: an app may keep and show it, it opens nothing. */
   readonly sessionId: string
@@ -42,22 +35,16 @@ export interface SessionAuth extends AuthBase {
   revoke(): Promise<void>
 }
 
-/** A request with an access token of its own. */
-export interface BearerAuth extends AuthBase {
-  readonly kind: 'bearer'
-  readonly token: string
-  readonly csrfToken: undefined
-}
-
 export type Auth = SessionAuth | BearerAuth
 
 /** What put an `Auth` on a request, and how it answers those it does not let through. */
 export interface AuthSource {
   /** What is known without waiting; nothing when nobody is signed in. */
   peek(): Auth | undefined
-  /** The same, made sure of. Throws `login_required`, or why it cannot be known. */
-  confirm(): Promise<Auth>
-  refuse(error: unknown): void
+  /** The same, made sure of; at once where nothing has to be asked. Throws `login_required`, or why it cannot be known. */
+  confirm(): Auth | Promise<Auth>
+  /** Answers the request, or passes the error on. */
+  refuse(error: unknown, req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void): void
   /** Sends the browser to the login; where there is one. */
   startLogin?(options: StartLoginOptions): Promise<void>
 }
@@ -65,7 +52,7 @@ export interface AuthSource {
 // A symbol of our own: whatever an app or a mistake puts into `req.auth`, guards never take it for a user.
 const sourceKey = Symbol('express-oauth-kit.auth-source')
 
-type GuardedRequest = IncomingMessage & { [sourceKey]?: AuthSource }
+type GuardedRequest = IncomingMessage & { [sourceKey]?: AuthSource; auth?: unknown }
 
 /** One descriptor for all requests: most of them never ask. */
 const authProperty: PropertyDescriptor = {
@@ -88,6 +75,16 @@ const authProperty: PropertyDescriptor = {
 export function attachAuth(req: IncomingMessage, source: AuthSource): void {
   ;(req as GuardedRequest)[sourceKey] = source
   Object.defineProperty(req, 'auth', authProperty)
+}
+
+/** The same for who is known already. */
+export function attachKnownAuth(req: IncomingMessage, source: AuthSource, auth: Auth): void {
+  const guarded = req as GuardedRequest
+  guarded[sourceKey] = source
+  // An accessor that `attachAuth` put there would keep its own view.
+  if ('auth' in guarded)
+    Object.defineProperty(req, 'auth', { value: auth, configurable: true, writable: true })
+  else guarded.auth = auth
 }
 
 /** Throws `invalid_configuration` on a request that no middleware of this package has seen. */

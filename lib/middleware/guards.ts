@@ -38,7 +38,7 @@ function isScopeList(values: readonly unknown[]): values is readonly string[] {
 
 /** A middleware that asks `judge` about whoever the request is from; an error of the judge refuses the request. */
 function guard(judge: (auth: Auth) => OAuthError | undefined): Middleware {
-  return (req, _res, next) => {
+  return (req, res, next) => {
     let source: AuthSource
     try {
       source = authSource(req)
@@ -47,11 +47,26 @@ function guard(judge: (auth: Auth) => OAuthError | undefined): Middleware {
       return
     }
     // Only a verdict lets a request through. A failure is one whatever it is made of, nothing included.
-    const verdict = source.confirm().then(
-      (auth) => ({ refusal: judge(auth) }),
-      (error: unknown) => ({ refusal: error ?? new OAuthError('login_required') }),
-    )
-    // A mistake on the way to an answer must not leave the request open.
-    verdict.then(({ refusal }) => (refusal === undefined ? next() : source.refuse(refusal))).catch(next)
+    const refuse = (error: unknown) =>
+      source.refuse(error ?? new OAuthError('login_required'), req, res, next)
+    const decide = (auth: Auth) => {
+      const refusal = judge(auth)
+      if (refusal === undefined) next()
+      else refuse(refusal)
+    }
+    const confirmed = confirm(source)
+    if (confirmed instanceof Promise) {
+      // A mistake on the way to an answer must not leave the request open.
+      confirmed.then(decide, refuse).catch(next)
+    } else decide(confirmed)
+  }
+}
+
+/** What is thrown at once is a refusal like any other. */
+function confirm(source: AuthSource): Auth | Promise<Auth> {
+  try {
+    return source.confirm()
+  } catch (error) {
+    return Promise.reject(error)
   }
 }

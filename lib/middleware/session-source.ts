@@ -58,8 +58,8 @@ export class SessionSource implements AuthSource {
     }
   }
 
-  refuse(error: unknown): void {
-    this.#options.refusals.refuse(error, this.#req, this.#res, this.#next)
+  refuse(...[error, req, res, next]: Parameters<AuthSource['refuse']>): void {
+    this.#options.refusals.refuse(error, req, res, next)
   }
 
   async startLogin(wanted: StartLoginOptions): Promise<void> {

@@ -1,12 +1,20 @@
-import { generateKeyPair, SignJWT, type CryptoKey } from 'jose'
+import { exportJWK, generateKeyPair, SignJWT, type CryptoKey } from 'jose'
 import { expect, test } from 'vitest'
 import { OAuthError } from '../../lib/errors.js'
 import { parseJwt } from '../../lib/jose/jwt.js'
-import type { KeySet } from '../../lib/jose/key-set.js'
+import type { KeySet, VerificationKey } from '../../lib/jose/key-set.js'
 import { verifySignature } from '../../lib/jose/verify.js'
 
 function keySet(...keys: CryptoKey[]): KeySet {
-  return { keysFor: async () => keys }
+  return {
+    keysFor: async () => Promise.all(keys.map(verificationKey)),
+    trusts: () => true,
+    ready: async () => undefined,
+  }
+}
+
+async function verificationKey(key: CryptoKey): Promise<VerificationKey> {
+  return { jwk: await exportJWK(key), for: async () => key }
 }
 
 test.each([
@@ -24,7 +32,8 @@ test.each([
 ])('%s is verified, and a changed signature or payload is not', async (alg) => {
   const { publicKey, privateKey } = await generateKeyPair(alg)
   const token = await new SignJWT({ sub: 's' }).setProtectedHeader({ alg }).sign(privateKey)
-  await expect(verifySignature(keySet(publicKey), parseJwt(token))).resolves.toBeUndefined()
+  const { jwk } = await verifySignature(keySet(publicKey), parseJwt(token))
+  expect(jwk).toEqual(await exportJWK(publicKey))
 
   const [header = '', payload = '', signature = ''] = token.split('.')
   const changed = Buffer.from(signature, 'base64url')
@@ -48,7 +57,8 @@ test('any of several keys may have signed, and one of them must', async () => {
   if (!first || !second || !third) throw new Error('three pairs are needed')
   const token = await new SignJWT({}).setProtectedHeader({ alg: 'ES256' }).sign(third.privateKey)
   const all = keySet(first.publicKey, second.publicKey, third.publicKey)
-  await expect(verifySignature(all, parseJwt(token))).resolves.toBeUndefined()
+  const { jwk } = await verifySignature(all, parseJwt(token))
+  expect(jwk).toEqual(await exportJWK(third.publicKey))
   await expect(
     verifySignature(keySet(first.publicKey, second.publicKey), parseJwt(token)),
   ).rejects.toMatchObject({ reason: 'signature' })
@@ -60,6 +70,8 @@ test('keys that cannot be had are another matter than a bad signature', async ()
     keysFor: async () => {
       throw new OAuthError('key_set_unavailable')
     },
+    trusts: () => false,
+    ready: async () => undefined,
   }
   const { privateKey } = await generateKeyPair('ES256')
   const token = await new SignJWT({}).setProtectedHeader({ alg: 'ES256' }).sign(privateKey)

@@ -1,43 +1,19 @@
-import { generateKeyPair, SignJWT, type CryptoKey } from 'jose'
-import { beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { isOAuthError } from '../../lib/errors.js'
-import { algorithms } from '../../lib/jose/jwt.js'
-import { verifyAccessToken } from '../../lib/oauth/access-token.js'
+import { parseJwt } from '../../lib/jose/jwt.js'
+import { judgeAccessToken } from '../../lib/oauth/access-token.js'
 
 const issuer = 'https://auth.example.com'
 const audience = 'https://api.example.com'
 const now = 1_705_326_600
 
-let publicKey: CryptoKey
-let privateKey: CryptoKey
-let asked = 0
-
-beforeAll(async () => {
-  const pair = await generateKeyPair('ES256')
-  publicKey = pair.publicKey
-  privateKey = pair.privateKey
-})
-
-const keySet = {
-  keysFor: async () => {
-    asked += 1
-    return [publicKey]
-  },
-}
-
-async function verified(claims: Record<string, unknown> = {}, header: Record<string, unknown> = {}) {
-  const token = await new SignJWT({ iss: issuer, aud: audience, exp: now + 3600, sub: 'user_123', ...claims })
-    .setProtectedHeader({ alg: 'ES256', typ: 'at+jwt', ...header })
-    .sign(privateKey)
-  asked = 0
-  return verifyAccessToken(token, {
-    issuer,
-    audience: [audience],
-    algorithms,
-    keySet,
-    clockTolerance: 30,
-    now: () => now,
-  })
+async function judged(claims: Record<string, unknown> = {}, header: Record<string, unknown> = {}) {
+  const payload = { iss: issuer, aud: audience, exp: now + 3600, sub: 'user_123', ...claims }
+  const segments = [{ alg: 'ES256', typ: 'at+jwt', ...header }, payload].map((part) =>
+    Buffer.from(JSON.stringify(part)).toString('base64url'),
+  )
+  const rules = { issuer, audience: [audience], clockTolerance: 30, now: () => now }
+  return judgeAccessToken(parseJwt([...segments, 'c2lnbmF0dXJl'].join('.')), rules)
 }
 
 async function verdict(
@@ -45,11 +21,10 @@ async function verdict(
   header: Record<string, unknown> = {},
 ): Promise<string> {
   try {
-    await verified(claims, header)
+    await judged(claims, header)
     return 'accepted'
   } catch (error) {
-    const reason = isOAuthError(error) ? `${error.code} ${error.reason}` : String(error)
-    return asked === 0 ? reason : `${reason}, after keys were asked for`
+    return isOAuthError(error) ? `${error.code} ${error.reason}` : String(error)
   }
 }
 
@@ -63,7 +38,7 @@ test('a token as documentation shows it says who, for which client and for what'
     scope: 'read:projects write:projects',
     client_id: 'abc123',
   }
-  expect(await verified(claims, { typ: 'JWT' })).toEqual({
+  expect(await judged(claims, { typ: 'JWT' })).toEqual({
     claims,
     subject: 'user_123',
     clientId: 'abc123',
@@ -80,7 +55,7 @@ test.each<[Record<string, unknown>, string | undefined]>([
   [{ client_id: '', azp: 7, cid: 'd' }, 'd'],
   [{}, undefined],
 ])('the client of %j', async (claims, clientId) => {
-  expect((await verified(claims)).clientId).toBe(clientId)
+  expect((await judged(claims)).clientId).toBe(clientId)
 })
 
 test.each<[Record<string, unknown>, string[]]>([
@@ -92,11 +67,11 @@ test.each<[Record<string, unknown>, string[]]>([
   [{ scope: null, scp: 'b' }, ['b']],
   [{}, []],
 ])('the scopes of %j', async (claims, scopes) => {
-  expect((await verified(claims)).scopes).toEqual(scopes)
+  expect((await judged(claims)).scopes).toEqual(scopes)
 })
 
 test('a machine may have no subject', async () => {
-  expect((await verified({ sub: undefined })).subject).toBeUndefined()
+  expect((await judged({ sub: undefined })).subject).toBeUndefined()
 })
 
 describe('T93 tokens of other kinds', () => {
@@ -132,22 +107,4 @@ describe('T93 tokens of other kinds', () => {
   ])('the access token of %s', async (_server, claims, header) => {
     expect(await verdict(claims, header)).toBe('accepted')
   })
-})
-
-test('what can be refused without a key asks for none', async () => {
-  expect(await verdict({ iss: 'https://evil.example' })).toBe('invalid_token issuer')
-  expect(await verdict({ aud: 'https://other.example' })).toBe('invalid_token audience')
-  expect(await verdict({ exp: now - 31 })).toBe('invalid_token expired')
-  expect(await verdict({ sub: 7 })).toBe('invalid_token sub')
-})
-
-test('the signature is asked for, and decides', async () => {
-  await verified()
-  expect(asked).toBe(1)
-  const other = await generateKeyPair('ES256')
-  const token = await new SignJWT({ iss: issuer, aud: audience, exp: now + 1 })
-    .setProtectedHeader({ alg: 'ES256' })
-    .sign(other.privateKey)
-  const rules = { issuer, audience: [audience], algorithms, keySet, clockTolerance: 0, now: () => now }
-  await expect(verifyAccessToken(token, rules)).rejects.toMatchObject({ reason: 'signature' })
 })

@@ -4,7 +4,7 @@ import { connect, Socket } from 'node:net'
 import type { Express, Request, Response } from 'express'
 import { assert, property, string } from 'fast-check'
 import { describe, expect, test, vi } from 'vitest'
-import { bearerToken } from '../../../lib/middleware/bearer-credentials.js'
+import { credentialsOf } from '../../../lib/resource/credentials.js'
 import { isOAuthError, requireScope } from '../../../lib/index.js'
 import { unhandledRejections } from '../../support/unhandled-rejections.js'
 import { guardedApi, type Api } from './api.js'
@@ -191,7 +191,7 @@ describe('T99 the Authorization header', () => {
     const request = Object.assign(new IncomingMessage(new Socket()), {
       headers: { authorization: 'Bearer token' },
     })
-    expect(bearerToken(request)).toBe('token')
+    expect(credentialsOf(request).token).toBe('token')
   })
 
   test('T99 whatever comes is answered by a token or by an error, at once', () => {
@@ -374,9 +374,9 @@ async function sent(api: Api, request: Parameters<Api['send']>[0]): Promise<stri
 }
 
 function credentials(authorization: string): string | Error {
-  const request = { headersDistinct: { authorization: [authorization] }, headers: { authorization } }
+  const request = { rawHeaders: ['authorization', authorization], headers: { authorization } }
   try {
-    return bearerToken(request as unknown as Parameters<typeof bearerToken>[0])
+    return credentialsOf(request as unknown as Parameters<typeof credentialsOf>[0]).token
   } catch (error) {
     return error as Error
   }
