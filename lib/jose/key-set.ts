@@ -23,6 +23,8 @@ export interface KeySet {
 /** A public key of a set; the same object for as long as the set has it. */
 export interface VerificationKey {
   readonly jwk: JWK
+  /** Whose tokens it may sign, where a set of several issuers says so: the `issuer` member that Entra ID adds. */
+  readonly issuer?: string
   /** For WebCrypto, which ties a key to one algorithm. Nothing for a key that is malformed. */
   for(algorithm: Algorithm): Promise<CryptoKey | undefined>
 }
@@ -127,6 +129,7 @@ function verificationKey(jwk: JWK): VerificationKey {
   const imported = new Map<Algorithm, Promise<CryptoKey | undefined>>()
   return {
     jwk,
+    ...('issuer' in jwk && typeof jwk.issuer === 'string' && { issuer: jwk.issuer }),
     for(algorithm) {
       const key = imported.get(algorithm) ?? importPublicKey(jwk, algorithm)
       imported.set(algorithm, key)

@@ -1,18 +1,29 @@
 import { describe, expect, test } from 'vitest'
 import { isOAuthError } from '../../lib/errors.js'
 import { parseJwt } from '../../lib/jose/jwt.js'
-import { judgeAccessToken } from '../../lib/oauth/access-token.js'
+import { judgeAccessToken, type AccessTokenRules } from '../../lib/oauth/access-token.js'
 
 const issuer = 'https://auth.example.com'
 const audience = 'https://api.example.com'
 const now = 1_705_326_600
 
-async function judged(claims: Record<string, unknown> = {}, header: Record<string, unknown> = {}) {
+async function judged(
+  claims: Record<string, unknown> = {},
+  header: Record<string, unknown> = {},
+  changes: Partial<AccessTokenRules> = {},
+) {
   const payload = { iss: issuer, aud: audience, exp: now + 3600, sub: 'user_123', ...claims }
   const segments = [{ alg: 'ES256', typ: 'at+jwt', ...header }, payload].map((part) =>
     Buffer.from(JSON.stringify(part)).toString('base64url'),
   )
-  const rules = { issuer, audience: [audience], clockTolerance: 30, now: () => now }
+  const rules: AccessTokenRules = {
+    issuer,
+    audience: { claim: 'aud', values: [audience] },
+    profile: 'any',
+    clockTolerance: 30,
+    now: () => now,
+    ...changes,
+  }
   return judgeAccessToken(parseJwt([...segments, 'c2lnbmF0dXJl'].join('.')), rules)
 }
 
