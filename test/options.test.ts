@@ -129,7 +129,7 @@ describe('the options of oauthBearer', () => {
 
   test('the least that works, and everything', () => {
     expect(bearer({})).toBe('nothing was thrown')
-    const all: Required<Omit<OAuthBearerOptions, 'issuers' | 'tenants' | 'discoveryUrl'>> = {
+    const all: Required<Omit<OAuthBearerOptions, 'issuers' | 'tenants' | 'discoveryUrl' | 'keys'>> = {
       ...good,
       profile: 'rfc9068',
       validate: () => true,

@@ -1,10 +1,14 @@
 /** What an API is told of one authorization server, and what it trusts therefore: one issuer, or one for each tenant. */
 
 import { appAnswer } from '../app-answer.js'
+import { isOAuthError } from '../errors.js'
 import type { Emit } from '../events.js'
 import type { HttpClient } from '../http.js'
 import type { Algorithm, Claims } from '../jose/jwt.js'
-import { remoteKeySet, type KeySet } from '../jose/key-set.js'
+import type { KeySet } from '../jose/key-set.js'
+import { remoteKeySet } from '../jose/remote-key-set.js'
+import { staticKeySet, type StaticKeys } from '../jose/static-key-set.js'
+import type { VerificationKey } from '../jose/verification-key.js'
 import { keptInUse } from '../kept-in-use.js'
 import {
   accessTokenProfiles,
@@ -36,6 +40,11 @@ export interface IssuerDetails {
   discoveryUrl?: string
   /** Where the server's keys are. Default: what its metadata says. */
   jwksUri?: string
+  /**
+   * The server's public keys themselves: PEM, JWK, `KeyObject`, a key set, or a list of them. Then nothing is fetched, and a key
+   * that the server withdraws is trusted until the app starts without it.
+   */
+  keys?: StaticKeys
   /** Signature algorithms that are accepted. Default: all asymmetric ones. */
   algorithms?: readonly Algorithm[]
   /**
@@ -61,6 +70,7 @@ export const knownIssuerOptions: Record<keyof IssuerOptions, true> = {
   audience: true,
   discoveryUrl: true,
   jwksUri: true,
+  keys: true,
   algorithms: true,
   profile: true,
   tenants: true,
@@ -118,7 +128,7 @@ function oneTrust(options: IssuerOptions, settings: IssuerSettings, check: Optio
       'write the claim that names the tenant into the issuer, such as "https://login.example.com/{tid}"',
     )
   checkPlaces(options, check)
-  const keySet = keySetOf(issuer, options, settings)
+  const keySet = keySetOf(issuer, options, settings, check)
   const trusted = { ...rulesOf(options, settings, check), issuer, keySet }
   return {
     isFixed: true,
@@ -133,15 +143,17 @@ function tenantsTrust(options: IssuerOptions, settings: IssuerSettings, check: O
   checkPlaces(options, check)
   const rules = rulesOf(options, settings, check)
   // A place that was named is the same for all tenants; else each of them has its own metadata.
-  const isShared = options.discoveryUrl !== undefined || options.jwksUri !== undefined
-  const shared = isShared ? keySetOf(options.issuer, options, settings) : undefined
+  const isShared = keyPlaces.some((name) => options[name] !== undefined)
+  const shared = isShared ? keySetOf(options.issuer, options, settings, check) : undefined
   const known = keptInUse<TrustedIssuer>({
     most: typeof tenants === 'function' ? mostTenants : tenants.length,
   })
   const trustedTenant = (tenant: string) =>
     known.get(tenant, () => {
       const issuer = template.issuerOf(tenant)
-      const keySet = shared ? keysOfTenant(shared, tenant, issuer) : keySetOf(issuer, options, settings)
+      const keySet = shared
+        ? keysOfTenant(shared, tenant, issuer)
+        : keySetOf(issuer, options, settings, check)
       return { ...rules, issuer, keySet }
     })
   return {
@@ -170,9 +182,11 @@ function rulesOf(options: IssuerOptions, settings: IssuerSettings, check: Option
 
 function keySetOf(
   issuer: string,
-  { discoveryUrl, jwksUri }: IssuerDetails,
+  { discoveryUrl, jwksUri, keys }: IssuerDetails,
   { http, emit, now }: IssuerSettings,
+  check: OptionChecks,
 ): KeySet {
+  if (keys !== undefined) return checkedKeys(keys, check)
   const metadata = discoveredMetadata({
     issuer,
     http,
@@ -194,14 +208,13 @@ function keySetOf(
  * says so; without this check that tenant's key would vouch for all.
  */
 function keysOfTenant(shared: KeySet, tenant: string, issuer: string): KeySet {
+  const isOfTenant = (key: VerificationKey) =>
+    key.issuer === undefined || key.issuer.replace('{tenantid}', tenant) === issuer
   return {
-    ...shared,
-    async keysFor(jwt) {
-      const keys = await shared.keysFor(jwt)
-      return keys.filter(
-        (key) => key.issuer === undefined || key.issuer.replace('{tenantid}', tenant) === issuer,
-      )
-    },
+    keysFor: async (jwt) => (await shared.keysFor(jwt)).filter(isOfTenant),
+    newKeysFor: async (jwt, tried) => (await shared.newKeysFor(jwt, tried)).filter(isOfTenant),
+    trusts: (key) => shared.trusts(key),
+    ready: () => shared.ready(),
   }
 }
 
@@ -225,16 +238,27 @@ function checkedTenants(tenants: IssuerDetails['tenants'], check: OptionChecks) 
   )
 }
 
-function checkPlaces(options: IssuerDetails, check: OptionChecks): void {
-  for (const name of ['discoveryUrl', 'jwksUri'] as const) {
-    const url = options[name]
-    if (url === undefined) continue
-    const problem = redirectUriProblem(url)
-    if (problem) check.refuse(name, problem.problem, problem.advice)
-    if (hasPlaceholder(url)) check.refuse(name, `is "${url}"`, 'it has no placeholder: all tenants share it')
+function checkedKeys(keys: StaticKeys, check: OptionChecks): KeySet {
+  try {
+    return staticKeySet(keys)
+  } catch (error) {
+    if (!isOAuthError(error)) throw error
+    return check.refuse('keys', `cannot be used: ${error.message}`, error.hint ?? 'give public keys')
   }
-  if (options.discoveryUrl !== undefined && options.jwksUri !== undefined)
-    check.refuse('discoveryUrl', 'is given beside "jwksUri"', 'use one of the two')
+}
+
+/** Where keys are, other than at the issuer's own address. */
+export const keyPlaces = ['discoveryUrl', 'jwksUri', 'keys'] as const
+
+function checkPlaces(options: IssuerDetails, check: OptionChecks): void {
+  const [place, second] = keyPlaces.filter((name) => options[name] !== undefined)
+  if (place === undefined) return
+  if (second !== undefined) check.refuse(place, `is given beside "${second}"`, 'use one of them')
+  if (place === 'keys') return
+  const url = check.string(place, options[place], 'give a URL')
+  const problem = redirectUriProblem(url)
+  if (problem) check.refuse(place, problem.problem, problem.advice)
+  if (hasPlaceholder(url)) check.refuse(place, `is "${url}"`, 'it has no placeholder: all tenants share it')
 }
 
 /** Claims that say nothing about what a token is for. */

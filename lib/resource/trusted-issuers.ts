@@ -7,6 +7,7 @@ import { resolvedTrust, withDefaults, type IssuerResolver } from './issuer-resol
 import {
   checkedAudience,
   issuerTrust,
+  keyPlaces,
   knownIssuerOptions,
   type Audience,
   type IssuerDetails,
@@ -48,7 +49,7 @@ export function trustedIssuers(
   // Whether the one issuer is there is checked with the rest of it.
   if (issuers === undefined) return listedIssuers([[options as IssuerOptions, check]], settings)
   if (issuer !== undefined) check.refuse('issuers', 'is given beside "issuer"', 'use one of the two')
-  for (const name of ['discoveryUrl', 'jwksUri', 'tenants'] as const)
+  for (const name of [...keyPlaces, 'tenants'] as const)
     if (options[name] !== undefined)
       check.refuse(name, 'is given beside "issuers"', 'give it with the one issuer that it is about')
   if (typeof issuers === 'function') return namedIssuers(issuers, options, settings, check)

@@ -603,7 +603,7 @@ describe('where keys come from', () => {
     const options = {
       audience,
       fetch: (...[url, init]: Parameters<typeof fetch>) => {
-        seen.push(String(url))
+        seen.push(url instanceof Request ? url.url : url.toString())
         return real(url, init)
       },
     }
