@@ -44,7 +44,7 @@ export function judgeAccessToken({ typ, claims }: UnverifiedJwt, rules: AccessTo
   const { issuer, audience, profile } = rules
   if (claims['iss'] !== issuer) throw unexpected('issuer', 'iss', claims['iss'], [issuer])
   if (typ !== 'at+jwt') refuseOtherKinds(typ, claims, profile)
-  const aud = claims[audience.claim]
+  const aud = Object.hasOwn(claims, audience.claim) ? claims[audience.claim] : undefined
   if (!isFor(aud, audience.values)) throw unexpected('audience', audience.claim, aud, audience.values)
   const { exp } = checkTimes(claims, rules.now(), rules.clockTolerance)
   const subject = text(claims['sub'])

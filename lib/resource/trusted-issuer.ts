@@ -223,7 +223,7 @@ function checkedTemplate(issuer: string, check: OptionChecks): IssuerTemplate {
   const advice = 'write one claim in braces, after the host: "https://login.example.com/{tid}/v2.0"'
   if (!template) return check.refuse('issuer', `is "${issuer}"`, advice)
   const problem = issuerProblem(template.issuerOf('tenant'))
-  if (problem) check.refuse('issuer', `is "${issuer}"`, problem.advice)
+  if (problem) check.refuse('issuer', problem.problem, problem.advice)
   return template
 }
 

@@ -541,6 +541,24 @@ describe('the tenants of one server', () => {
     })
   })
 
+  test('T88 nor does such a key that came with a newer set, for a token that names none', async () => {
+    const server = await startTenants('one', 'two')
+    server.shared.set('two', { issuer: `${server.url}/two/v2.0` })
+    const [first, next] = [server.keysOf.get('one'), await newSigningKey()]
+    const api = await trusting(await startIssuer(), {
+      issuer: server.template,
+      jwksUri: `${server.url}/common/keys`,
+      tenants: ['one', 'two'],
+    })
+    const nameless = (tenant: string, signer: SigningKey) =>
+      server.token(tenant, {}, { ...signer, kid: undefined! })
+    expect(first && (await api.verdict(nameless('one', first)))).toBe('200')
+    server.keysOf.set('two', next)
+    expect(await api.verdict(nameless('one', next))).toBe('401 signature')
+    expect(await api.verdict(nameless('two', next))).toBe('200')
+    expect(server.requests.length).toBeGreaterThan(1)
+  })
+
   test('ready waits for what all share, and for nothing else', async () => {
     const server = await startTenants('one')
     const options = { issuer: server.template, tenants: ['one'], audience }
@@ -577,6 +595,20 @@ describe('where keys come from', () => {
       expect(inside.keyFetches).toBe(0)
     },
   )
+
+  test('keys that the app has: nobody is asked', async () => {
+    const [one, two] = await twoIssuers()
+    const api = await trusting(one, {
+      issuers: [
+        { issuer: one.url, keys: { keys: [firstKey(one).publicJwk] } },
+        { issuer: two.url, keys: firstKey(two).publicJwk },
+      ],
+    })
+    expect(await api.verdict(one.token())).toBe('200')
+    expect(await api.verdict(two.token())).toBe('200')
+    expect(await api.verdict(one.token({ iss: two.url }))).toMatch(/^401 (unknown_key|signature)$/)
+    expect([one.requests, two.requests]).toEqual([[], []])
+  })
 
   test('a place that was named is the only one that is asked', async () => {
     const inside = await startIssuer()
