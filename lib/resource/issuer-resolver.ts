@@ -4,14 +4,8 @@ import type { IncomingMessage } from 'node:http'
 import { appAnswer } from '../app-answer.js'
 import { keptInUse } from '../kept-in-use.js'
 import type { OptionChecks } from '../options.js'
-import {
-  issuerTrust,
-  knownIssuerOptions,
-  type IssuerDetails,
-  type IssuerOptions,
-  type IssuerSettings,
-  type IssuerTrust,
-} from './trusted-issuer.js'
+import { knownIssuerOptions, withDefaults, type IssuerDetails, type IssuerOptions } from './issuer-options.js'
+import { issuerTrust, type IssuerSettings, type IssuerTrust } from './trusted-issuer.js'
 
 /**
  * Says for each request who is trusted in it. It is given the issuer that the token claims, which proves nothing and is
@@ -61,19 +55,6 @@ export function resolvedTrust(
       const checkNamed = check.within('issuers()', options, knownIssuerOptions)
       return issuerTrust(withDefaults(options, defaults), settings, checkNamed)
     })
-  }
-}
-
-/** What one server's options leave out comes from those of the verifier. */
-export function withDefaults(options: IssuerOptions, defaults: IssuerDetails): IssuerOptions {
-  const audience = options.audience ?? defaults.audience
-  const algorithms = options.algorithms ?? defaults.algorithms
-  const profile = options.profile ?? defaults.profile
-  return {
-    ...options,
-    ...(audience !== undefined && { audience }),
-    ...(algorithms !== undefined && { algorithms }),
-    ...(profile !== undefined && { profile }),
   }
 }
 

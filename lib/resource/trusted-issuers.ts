@@ -3,18 +3,17 @@
 import type { IncomingMessage } from 'node:http'
 import { invalidToken, shownClaim, type Claims } from '../jose/jwt.js'
 import type { OptionChecks } from '../options.js'
-import { resolvedTrust, withDefaults, type IssuerResolver } from './issuer-resolver.js'
 import {
   checkedAudience,
-  issuerTrust,
   keyPlaces,
   knownIssuerOptions,
+  withDefaults,
   type Audience,
   type IssuerDetails,
   type IssuerOptions,
-  type IssuerSettings,
-  type TrustedIssuer,
-} from './trusted-issuer.js'
+} from './issuer-options.js'
+import { resolvedTrust, type IssuerResolver } from './issuer-resolver.js'
+import { issuerTrust, type IssuerSettings, type TrustedIssuer } from './trusted-issuer.js'
 
 /** Several authorization servers, each by its name or with what is particular to it; or a function that names one. */
 export type Issuers = readonly (string | IssuerOptions)[] | IssuerResolver

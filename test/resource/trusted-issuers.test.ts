@@ -8,7 +8,7 @@ import {
   type VerifierOptions,
 } from '../../lib/index.js'
 import { checkOptions } from '../../lib/options.js'
-import { knownIssuerOptions } from '../../lib/resource/trusted-issuer.js'
+import { knownIssuerOptions } from '../../lib/resource/issuer-options.js'
 import { trustedIssuers } from '../../lib/resource/trusted-issuers.js'
 
 const issuer = 'https://auth.example.com'
