@@ -129,8 +129,10 @@ describe('the options of oauthBearer', () => {
 
   test('the least that works, and everything', () => {
     expect(bearer({})).toBe('nothing was thrown')
-    const all: Required<OAuthBearerOptions> = {
+    const all: Required<Omit<OAuthBearerOptions, 'issuers' | 'tenants' | 'discoveryUrl' | 'keys'>> = {
       ...good,
+      profile: 'rfc9068',
+      validate: () => true,
       jwksUri: 'https://auth.example.com/keys',
       algorithms: ['ES256'],
       clockTolerance: 0,

@@ -57,8 +57,39 @@ export function parseJwt(token: string, accepted: readonly Algorithm[] = algorit
   }
 }
 
-export function invalidToken(reason: string): OAuthError {
-  return new OAuthError('invalid_token', { reason })
+/** What to make of a token whose very form is wrong. */
+const hintsOnForm: Readonly<Record<string, string>> = {
+  not_a_jwt:
+    'It is not a JWT. Some servers issue opaque access tokens unless the client names the API ("audience" or "resource") when it asks for one.',
+  encrypted: 'It has five parts: it is encrypted (JWE). Have the server sign tokens for this API only.',
+}
+
+/** `hint` is for developers, and never sent to clients. */
+export function invalidToken(reason: string, hint = hintsOnForm[reason]): OAuthError {
+  return new OAuthError('invalid_token', { reason, ...(hint !== undefined && { hint }) })
+}
+
+const longestShown = 200
+
+/**
+ * What a token says, for a hint. Nobody vouches for it yet: it is escaped, so that it forges no line of a log, and cut
+ * short.
+ */
+export function shownClaim(value: unknown): string {
+  // One level only: a value that is nested thousands of times must not be what ends the stack.
+  const text = Array.isArray(value) ? `[${value.slice(0, 20).map(shownValue).join(', ')}]` : shownValue(value)
+  const ascii = text.replace(
+    /[^\x20-\x7e]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
+  return ascii.length > longestShown ? `${ascii.slice(0, longestShown - 1)}~` : ascii
+}
+
+function shownValue(value: unknown): string {
+  if (value === undefined) return 'missing'
+  if (Array.isArray(value)) return 'a list'
+  if (value !== null && typeof value === 'object') return 'an object'
+  return JSON.stringify(typeof value === 'string' ? value.slice(0, longestShown) : value)
 }
 
 function isCanonicalBase64url(text: string): boolean {

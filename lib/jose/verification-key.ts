@@ -12,6 +12,8 @@ import type { Algorithm, UnverifiedJwt } from './jwt.js'
 
 export interface VerificationKey {
   readonly kid: string | undefined
+  /** Whose tokens it may sign, where a set of several issuers says so: the `issuer` member that Entra ID adds. */
+  readonly issuer?: string
   /** Key type and curve decide which algorithms a key may verify; the token's header never does (RFC 8725 §3.1). */
   fits(algorithm: Algorithm): boolean
   /** Whether the key signed it. False, and never an error, for whatever is no signature. */
@@ -36,7 +38,8 @@ export function keyFromJwk(jwk: unknown): VerificationKey {
   if (operations !== undefined && !(Array.isArray(operations) && operations.includes('verify')))
     throw new UnusableKey('is not for verifying ("key_ops")')
   if (kid !== undefined && typeof kid !== 'string') throw new UnusableKey('has a "kid" that is no text')
-  return keyFromObject(publicKey(jwk as JsonWebKey), { kid, alg })
+  const key = keyFromObject(publicKey(jwk as JsonWebKey), { kid, alg })
+  return 'issuer' in jwk && typeof jwk.issuer === 'string' ? { ...key, issuer: jwk.issuer } : key
 }
 
 function publicKey(jwk: JsonWebKey): KeyObject {

@@ -4,23 +4,27 @@ import { isOAuthError } from '../errors.js'
 import { checkOptions, type OptionChecks } from '../options.js'
 import type { BearerAuth } from '../resource/bearer-auth.js'
 import { bearerChallenge, type ChallengeOptions } from '../resource/challenge.js'
+import type { TrustChoice } from '../resource/trusted-issuers.js'
 import {
   knownVerifierOptions,
   tokenVerifier,
   type Verifier,
-  type VerifierOptions,
+  type VerifierSettings,
 } from '../resource/verifier.js'
 import { attachKnownAuth, type AuthSource } from './auth.js'
 import { sendJson, type Middleware } from './request.js'
 
-export interface OAuthBearerOptions extends VerifierOptions {
+/** All there is to say; {@link OAuthBearerOptions} says what must be said. */
+export interface OAuthBearerSettings extends VerifierSettings {
   /** The `realm` of challenges. Default: none. */
   realm?: string
   /** `answer`: JSON with the challenge. `next`: the error, which carries the challenge, goes to the app's error handler. Default `answer`. */
   onError?: 'answer' | 'next'
 }
 
-const known: Record<keyof OAuthBearerOptions, true> = { ...knownVerifierOptions, realm: true, onError: true }
+export type OAuthBearerOptions = OAuthBearerSettings & TrustChoice
+
+const known: Record<keyof OAuthBearerSettings, true> = { ...knownVerifierOptions, realm: true, onError: true }
 
 /** The middleware, and what it checks tokens with. */
 export interface OAuthBearer extends Middleware, Pick<Verifier, 'ready'> {}

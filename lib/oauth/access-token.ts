@@ -1,14 +1,27 @@
 /** A JWT access token at the API that it was issued for (RFC 9068 §4, RFC 8725). */
 
 import { checkTimes } from '../jose/time.js'
-import { invalidToken, type Claims, type UnverifiedJwt } from '../jose/jwt.js'
+import { invalidToken, shownClaim, type Claims, type UnverifiedJwt } from '../jose/jwt.js'
 import { scopesIn } from './scope.js'
+
+/** What says that a token is for this API. */
+export interface AudienceRule {
+  /** `aud`, but for servers that send none. The others play no part. */
+  readonly claim: string
+  /** A token must be for one of these. */
+  readonly values: readonly string[]
+}
+
+export const accessTokenProfiles = ['any', 'rfc9068'] as const
+
+/** How much tokens have to say: what is needed to judge them, or all that RFC 9068 wants of them. */
+export type AccessTokenProfile = (typeof accessTokenProfiles)[number]
 
 export interface AccessTokenRules {
   /** The `iss` that a token must have, to the letter. */
   readonly issuer: string
-  /** A token must be for one of these. */
-  readonly audience: readonly string[]
+  readonly audience: AudienceRule
+  readonly profile: AccessTokenProfile
   /** Seconds that clocks may differ. */
   readonly clockTolerance: number
   readonly now: () => number
@@ -28,18 +41,22 @@ export interface AccessToken {
  * it is bound to a key (`cnf`). Throws `invalid_token` with the reason.
  */
 export function judgeAccessToken({ typ, claims }: UnverifiedJwt, rules: AccessTokenRules): AccessToken {
-  if (claims['iss'] !== rules.issuer) throw invalidToken('issuer')
-  if (typ !== 'at+jwt') refuseOtherKinds(typ, claims)
-  if (!isFor(claims['aud'], rules.audience)) throw invalidToken('audience')
+  const { issuer, audience, profile } = rules
+  if (claims['iss'] !== issuer) throw unexpected('issuer', 'iss', claims['iss'], [issuer])
+  if (typ !== 'at+jwt') refuseOtherKinds(typ, claims, profile)
+  const aud = Object.hasOwn(claims, audience.claim) ? claims[audience.claim] : undefined
+  if (!isFor(aud, audience.values)) throw unexpected('audience', audience.claim, aud, audience.values)
   const { exp } = checkTimes(claims, rules.now(), rules.clockTolerance)
   const subject = text(claims['sub'])
-  if (claims['sub'] !== undefined && subject === undefined) throw invalidToken('sub')
+  if (claims['sub'] !== undefined && subject === undefined) throw missing('sub', claims)
+  if (profile === 'rfc9068') refuseIncomplete(claims)
   return {
     claims,
     subject,
     // The client's id by the names that servers give it.
     clientId:
       text(claims['client_id']) ?? text(claims['azp']) ?? text(claims['appid']) ?? text(claims['cid']),
+    // The registered claim (RFC 8693 §4.2) is the last word, also where it is empty: both together could only add up to more.
     scopes: scopesIn(claims['scope'] ?? claims['scp']),
     expiresAt: exp,
   }
@@ -55,16 +72,40 @@ const claimsOfAccess = ['scope', 'scp', 'client_id', 'cid', 'appid', 'roles', 'p
  * Many servers sign every kind of JWT with the same key and leave `typ` at `JWT`: an ID token must not open an API
  * (RFC 8725 §3.12). Keycloak and Cognito name the kind in a claim.
  */
-function refuseOtherKinds(typ: string | undefined, claims: Claims): void {
+function refuseOtherKinds(typ: string | undefined, claims: Claims, profile: AccessTokenProfile): void {
   const has = (name: string) => Object.hasOwn(claims, name)
-  if (typ !== undefined && typ !== 'jwt') throw invalidToken('typ')
-  if (claimsOfOtherKinds.some(has)) throw invalidToken('not_an_access_token')
-  const kinds = [claims['token_use'], claims['typ']].map((kind) => String(kind).toLowerCase())
-  if (kinds.some((kind) => ['id', 'refresh', 'logout', 'offline'].includes(kind)))
-    throw invalidToken('not_an_access_token')
+  const isPlain = typ === undefined || typ === 'jwt'
+  if (!isPlain || profile === 'rfc9068') throw unexpected('typ', 'typ', typ, ['at+jwt'])
+  const telltale = claimsOfOtherKinds.find(has)
+  if (telltale !== undefined) throw otherKind(`it has "${telltale}"`)
+  const kinds = [claims['token_use'], claims['typ']].map((kind) => text(kind)?.toLowerCase() ?? '')
+  const other = kinds.find((kind) => ['id', 'refresh', 'logout', 'offline'].includes(kind))
+  if (other !== undefined) throw otherKind(`it names its kind "${other}"`)
   const isNamed = kinds.some((kind) => ['access', 'bearer'].includes(kind))
   if (!isNamed && claimsOfSignIn.some(has) && !claimsOfAccess.some(has))
-    throw invalidToken('not_an_access_token')
+    throw otherKind('it tells of a sign-in and of nothing that it allows')
+}
+
+function otherKind(because: string) {
+  return invalidToken(
+    'not_an_access_token',
+    `It is an ID token or the like: ${because}. Send the access token.`,
+  )
+}
+
+/** What RFC 9068 §2.2 wants, apart from `iss`, `aud` and `exp`, without which no token passes. */
+function refuseIncomplete(claims: Claims): void {
+  for (const name of ['sub', 'client_id', 'jti'])
+    if (text(claims[name]) === undefined) throw missing(name, claims)
+  if (claims['iat'] === undefined) throw missing('iat', claims)
+}
+
+function missing(name: string, claims: Claims) {
+  return invalidToken(name, `"${name}" is ${shownClaim(claims[name])}`)
+}
+
+function unexpected(reason: string, name: string, value: unknown, expected: readonly string[]) {
+  return invalidToken(reason, `"${name}" is ${shownClaim(value)}, expected is one of ${shownClaim(expected)}`)
 }
 
 function isFor(aud: unknown, audience: readonly string[]): boolean {

@@ -79,13 +79,19 @@ export function discoveredMetadata(options: {
   now: () => number
   /** The endpoints that will be used. What the server says of others is none of the caller's business. Default: all. */
   uses?: readonly EndpointName[]
+  /**
+   * The document itself, where it is not at the issuer's own address. Whoever names the place vouches for it: the document's
+   * `issuer` is not compared.
+   */
+  url?: string
 }): MetadataSource {
   const { issuer, http, emit, now, uses = endpointNames } = options
-  const urls = wellKnownUrls(issuer)
+  const urls = options.url === undefined ? wellKnownUrls(issuer) : ([options.url] as const)
   const document = remoteDocument({
     load: async () => {
       const { url, metadata } = await firstAnswer(urls, http)
-      const checked = checkMetadata(metadata, issuer, url, uses)
+      const isNamed = options.url !== undefined
+      const checked = checkMetadata(isNamed ? { ...metadata, issuer } : metadata, issuer, url, uses)
       emit({ type: 'metadata_fetched', url })
       return checked
     },
@@ -107,13 +113,14 @@ function wellKnownUrls(issuer: string): [string, string] {
 
 /** The second place is asked only when the first answers, but with something else: some servers send a sign-in page. */
 async function firstAnswer(
-  [first, second]: [string, string],
+  [first, second]: readonly [string, string?],
   http: HttpClient,
 ): Promise<{ url: string; metadata: Record<string, unknown> }> {
   try {
     return { url: first, metadata: await fetchMetadata(first, http) }
   } catch (error) {
-    if (!(error instanceof OAuthError) || error.code !== 'invalid_server_response') throw error
+    const isOther = error instanceof OAuthError && error.code === 'invalid_server_response'
+    if (!isOther || second === undefined) throw error
     return { url: second, metadata: await fetchMetadata(second, http).catch(() => Promise.reject(error)) }
   }
 }
@@ -148,7 +155,7 @@ function checkMetadata(
     )
   }
   // Only a server on this machine may name http endpoints on this machine.
-  const mayBeLoopback = isLoopback(new URL(issuer))
+  const mayBeLoopback = isLoopback(new URL(url))
   for (const name of uses) {
     const value = metadata[name]
     if (value === undefined) continue

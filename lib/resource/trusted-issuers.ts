@@ -1,101 +1,118 @@
 /** The authorization servers whose tokens open a resource. */
 
-import type { Emit } from '../events.js'
-import type { HttpClient } from '../http.js'
-import type { Algorithm, UnverifiedJwt } from '../jose/jwt.js'
-import type { KeySet } from '../jose/key-set.js'
-import { remoteKeySet } from '../jose/remote-key-set.js'
-import type { AccessTokenRules } from '../oauth/access-token.js'
-import { issuerProblem } from '../oauth/issuer.js'
-import { redirectUriProblem } from '../oauth/redirect-uri.js'
-import { discoveredMetadata, requireEndpoint } from '../oauth/server-metadata.js'
-import { checkedAlgorithms } from '../oauth/server-options.js'
+import type { IncomingMessage } from 'node:http'
+import { invalidToken, shownClaim, type Claims } from '../jose/jwt.js'
 import type { OptionChecks } from '../options.js'
+import {
+  checkedAudience,
+  keyPlaces,
+  knownIssuerOptions,
+  withDefaults,
+  type Audience,
+  type IssuerDetails,
+  type IssuerOptions,
+} from './issuer-options.js'
+import { resolvedTrust, type IssuerResolver } from './issuer-resolver.js'
+import { issuerTrust, type IssuerSettings, type TrustedIssuer } from './trusted-issuer.js'
 
-/** One authorization server. */
-export interface IssuerOptions {
-  /** The authorization server's identifier, exactly as tokens have it in `iss`. */
-  issuer: string
-  /** The API, as tokens have it in `aud`. With several, a token for one of them will do. */
-  audience?: string | readonly string[]
-  /** Where the server's keys are. Default: what its metadata says. */
-  jwksUri?: string
-  /** Signature algorithms that are accepted. Default: all asymmetric ones. */
-  algorithms?: readonly Algorithm[]
-}
+/** Several authorization servers, each by its name or with what is particular to it; or a function that names one. */
+export type Issuers = readonly (string | IssuerOptions)[] | IssuerResolver
 
-export interface TrustedIssuer extends AccessTokenRules {
-  readonly algorithms: readonly Algorithm[]
-  readonly keySet: KeySet
-}
+/** What must be given: one server and what its tokens are for, or several. */
+export type TrustChoice =
+  { issuer: string; audience: Audience; issuers?: undefined } | { issuers: Issuers; issuer?: undefined }
 
 export interface TrustedIssuers {
-  /** The one that a token says it is from, which proves nothing yet; nothing when that is none of them. */
-  of(jwt: UnverifiedJwt): TrustedIssuer | undefined
-  /** Waits for the keys of all of them. Throws `key_set_unavailable`. */
+  /** Whether it is the same for all requests: if not, it has to be asked again also for a token that was good before. */
+  readonly isFixed: boolean
+  /**
+   * The one that a token says it is from, which proves nothing yet. Throws `invalid_token` when that is none of them, and
+   * whatever a function of the app throws.
+   */
+  of(claims: Claims, req: IncomingMessage | undefined): TrustedIssuer | Promise<TrustedIssuer>
+  /** Waits for the keys of all that are known by now. Throws `key_set_unavailable`. */
   ready(): Promise<void>
 }
 
-/** What all issuers of one verifier share. */
-export interface IssuerSettings {
-  http: HttpClient
-  emit: Emit
-  clockTolerance: number
-  /** Seconds since the epoch. */
-  now: () => number
-}
+type IssuersOptions = IssuerDetails & { issuer?: string; issuers?: Issuers }
+
+/** Characters of an issuer that a function of the app is asked about. */
+const longestIssuer = 2_048
 
 export function trustedIssuers(
-  options: readonly IssuerOptions[],
+  options: IssuersOptions,
   settings: IssuerSettings,
   check: OptionChecks,
 ): TrustedIssuers {
-  const issuers = new Map(options.map((one) => [one.issuer, trustedIssuer(one, settings, check)]))
-  return {
-    of({ claims }) {
-      const { iss } = claims
-      return typeof iss === 'string' ? issuers.get(iss) : undefined
-    },
-    async ready() {
-      await Promise.all([...issuers.values()].map(({ keySet }) => keySet.ready()))
-    },
-  }
-}
-
-function trustedIssuer(options: IssuerOptions, settings: IssuerSettings, check: OptionChecks): TrustedIssuer {
-  const { issuer, jwksUri } = options
-  const { http, emit, clockTolerance, now } = settings
-  check.string(
-    'issuer',
-    issuer,
-    'give the URL of the authorization server, exactly as tokens have it in "iss"',
-  )
-  const problem = issuerProblem(issuer)
-  if (problem) check.refuse('issuer', problem.problem, problem.advice)
-  const jwksProblem = jwksUri === undefined ? undefined : redirectUriProblem(jwksUri)
-  if (jwksProblem) check.refuse('jwksUri', jwksProblem.problem, jwksProblem.advice)
-  const metadata = discoveredMetadata({ issuer, http, emit, now, uses: ['jwks_uri'] })
-  return {
-    issuer,
-    audience: checkedAudience(options.audience, check),
-    algorithms: checkedAlgorithms(options.algorithms, check),
-    keySet: remoteKeySet({
-      uri: async () => jwksUri ?? requireEndpoint(await metadata(), 'jwks_uri'),
-      http,
-      emit,
-      now,
+  const { issuer, issuers } = options
+  // Whether the one issuer is there is checked with the rest of it.
+  if (issuers === undefined) return listedIssuers([[options as IssuerOptions, check]], settings)
+  if (issuer !== undefined) check.refuse('issuers', 'is given beside "issuer"', 'use one of the two')
+  for (const name of [...keyPlaces, 'tenants'] as const)
+    if (options[name] !== undefined)
+      check.refuse(name, 'is given beside "issuers"', 'give it with the one issuer that it is about')
+  if (typeof issuers === 'function') return namedIssuers(issuers, options, settings, check)
+  if (!Array.isArray(issuers) || issuers.length === 0)
+    check.refuse('issuers', 'is no list of issuers', 'give at least one, or a function that names one')
+  const all = issuers.map((one) => (typeof one === 'string' ? { issuer: one } : one))
+  return listedIssuers(
+    all.map((one, index) => {
+      const checkOne = check.within(`issuers[${index}]`, one, knownIssuerOptions)
+      if (all.findIndex((other) => other?.issuer === one.issuer) < index)
+        checkOne.refuse('issuer', 'is there twice', 'name each once; "audience" may be a list')
+      return [withDefaults(one, options), checkOne]
     }),
-    clockTolerance,
-    now,
+    settings,
+  )
+}
+
+function listedIssuers(
+  list: readonly (readonly [IssuerOptions, OptionChecks])[],
+  settings: IssuerSettings,
+): TrustedIssuers {
+  const names = list.map(([{ issuer }]) => issuer)
+  const trusts = list.map(([options, check]) => issuerTrust(options, settings, check))
+
+  async function firstOf(claims: Claims): Promise<TrustedIssuer> {
+    for (const trust of trusts) {
+      const answer = trust.of(claims)
+      const trusted = answer instanceof Promise ? await answer : answer
+      if (trusted) return trusted
+    }
+    throw untrusted(claims, shownClaim(names))
+  }
+
+  return {
+    isFixed: trusts.every(({ isFixed }) => isFixed),
+    of: firstOf,
+    async ready() {
+      await Promise.all(trusts.map((trust) => trust.ready()))
+    },
   }
 }
 
-function checkedAudience(audience: IssuerOptions['audience'], check: OptionChecks): readonly string[] {
-  const values = [audience].flat().filter((one) => one !== undefined)
-  if (values.length > 0 && values.every((one) => typeof one === 'string' && one !== '')) return values
-  return check.refuse(
-    'audience',
-    'is missing',
-    'give what tokens for this API have in "aud": a token for another API must not open this one',
-  )
+function namedIssuers(
+  resolver: IssuerResolver,
+  options: IssuersOptions,
+  settings: IssuerSettings,
+  check: OptionChecks,
+): TrustedIssuers {
+  if (options.audience !== undefined) checkedAudience(options.audience, check)
+  const trustOf = resolvedTrust(resolver, options, settings, check)
+  return {
+    isFixed: false,
+    async of(claims, req) {
+      const { iss } = claims
+      const isAskable = typeof iss === 'string' && iss.length <= longestIssuer
+      const trust = isAskable ? await trustOf(iss, req) : undefined
+      const trusted = await trust?.of(claims)
+      if (trusted) return trusted
+      throw untrusted(claims, 'whom the function "issuers" names')
+    },
+    ready: async () => undefined,
+  }
+}
+
+function untrusted({ iss }: Claims, trusted: string) {
+  return invalidToken('issuer', `"iss" is ${shownClaim(iss)}, trusted is ${trusted}`)
 }

@@ -3,6 +3,7 @@
 import type { KeySet } from '../jose/key-set.js'
 import type { VerificationKey } from '../jose/verification-key.js'
 import type { BearerUser } from './bearer-auth.js'
+import type { TrustedIssuer } from './trusted-issuer.js'
 
 export interface VerifiedToken {
   /** The `Authorization` header that brought it, to the letter. */
@@ -13,6 +14,8 @@ export interface VerifiedToken {
   /** What it was verified with. A key that leaves its set takes its tokens along. */
   readonly key: VerificationKey
   readonly keySet: KeySet
+  /** Who was trusted with it. To another one, also to the same server by other options, it says nothing. */
+  readonly issuer: TrustedIssuer
   /** Whether nothing else has to be asked about a request with it: no proof, no check of the app's own. */
   readonly isEnough: boolean
 }

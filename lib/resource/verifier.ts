@@ -1,26 +1,35 @@
 /** Checks access tokens: the guard without its answers, for WebSockets, queues and whatever else is no route. */
 
 import type { IncomingMessage } from 'node:http'
+import { appAnswer } from '../app-answer.js'
 import { emitter, type Emit, type OAuthEvent } from '../events.js'
 import { httpClient, type Fetch } from '../http.js'
-import { invalidToken, parseJwt, type Algorithm } from '../jose/jwt.js'
+import { invalidToken, parseJwt, shownClaim, type UnverifiedJwt } from '../jose/jwt.js'
 import { verifySignature } from '../jose/verify.js'
 import { judgeAccessToken } from '../oauth/access-token.js'
 import { checkOptions, type OptionChecks } from '../options.js'
 import { BearerUser, type BearerAuth } from './bearer-auth.js'
 import { credentialsOf, isRepeated, type Credentials } from './credentials.js'
-import { trustedIssuers } from './trusted-issuers.js'
+import { knownIssuerOptions, type IssuerDetails } from './issuer-options.js'
+import type { TrustedIssuer } from './trusted-issuer.js'
+import { trustedIssuers, type Issuers, type TrustChoice } from './trusted-issuers.js'
 import { verifiedTokens, type VerifiedToken } from './verified-tokens.js'
 
-export interface VerifierOptions {
-  /** The authorization server's identifier, exactly as tokens have it in `iss`. */
-  issuer: string
-  /** This API, as tokens have it in `aud`. With several, a token for one of them will do. */
-  audience: string | readonly string[]
-  /** Where the server's keys are. Default: what its metadata says. */
-  jwksUri?: string
-  /** Signature algorithms that are accepted. Default: all asymmetric ones. */
-  algorithms?: readonly Algorithm[]
+/** All there is to say; {@link VerifierOptions} says what must be said. */
+export interface VerifierSettings extends IssuerDetails {
+  /** The authorization server's identifier, exactly as tokens have it in `iss`. Needed unless `issuers` is given. */
+  issuer?: string
+  /**
+   * Several authorization servers: a list of names, or of objects with `issuer` and what is particular to it; or a function
+   * that is given the issuer a token claims, and the request, and names whom to trust. What a server's own options leave out
+   * of `audience`, `algorithms` and `profile` comes from here.
+   */
+  issuers?: Issuers
+  /**
+   * A check of your own, after all others and for every request. Only `true` lets the request through. An `OAuthError` that
+   * it throws is the answer; whatever else it throws goes to the error handler.
+   */
+  validate?: (auth: BearerAuth, req: IncomingMessage | undefined) => boolean | Promise<boolean>
   /** Seconds that our clock and the server's may differ. Default 30, at most 300. */
   clockTolerance?: number
   /**
@@ -36,11 +45,12 @@ export interface VerifierOptions {
   onEvent?: (event: OAuthEvent) => void
 }
 
-export const knownVerifierOptions: Record<keyof VerifierOptions, true> = {
-  issuer: true,
-  audience: true,
-  jwksUri: true,
-  algorithms: true,
+export type VerifierOptions = VerifierSettings & TrustChoice
+
+export const knownVerifierOptions: Record<keyof VerifierSettings, true> = {
+  ...knownIssuerOptions,
+  issuers: true,
+  validate: true,
   clockTolerance: true,
   rememberedTokens: true,
   timeout: true,
@@ -78,9 +88,11 @@ export interface TokenVerifier extends Verifier {
   readonly emit: Emit
 }
 
-export function tokenVerifier(options: VerifierOptions, check: OptionChecks): TokenVerifier {
+export function tokenVerifier(options: VerifierSettings, check: OptionChecks): TokenVerifier {
+  const { validate } = options
   check.function('fetch', options.fetch)
   check.function('onEvent', options.onEvent)
+  check.function('validate', validate)
   const clock = () => Date.now()
   const now = () => Math.floor(clock() / 1000)
   const emit = emitter(options.onEvent)
@@ -89,33 +101,59 @@ export function tokenVerifier(options: VerifierOptions, check: OptionChecks): To
     check.seconds('timeout', options.timeout, { default: 5, min: 0.1, max: 600 }),
   )
   const clockTolerance = check.seconds('clockTolerance', options.clockTolerance, { default: 30, max: 300 })
-  const issuers = trustedIssuers([options], { http, emit, clockTolerance, now }, check)
+  const issuers = trustedIssuers(options, { http, emit, clockTolerance, now }, check)
   const remembered = checkedRemembered(options.rememberedTokens, check)
   const tokens = remembered === 0 ? undefined : verifiedTokens({ maxEntries: remembered, clock })
 
   /** Everything that can be judged without keys comes first, so that junk never reaches the network. */
-  async function verifyToken({ scheme, token }: Credentials): Promise<VerifiedToken> {
+  async function verifyToken(
+    { scheme, token }: Credentials,
+    req: IncomingMessage | undefined,
+  ): Promise<VerifiedToken> {
     const header = `${scheme} ${token}`
     const known = tokens?.get(header)
-    if (known) return known
+    if (known && issuers.isFixed) return known
     const jwt = parseJwt(token)
-    const issuer = issuers.of(jwt)
-    if (!issuer) throw invalidToken('issuer')
-    if (!issuer.algorithms.includes(jwt.algorithm)) throw invalidToken('algorithm')
+    const issuer = await issuers.of(jwt.claims, req)
+    if (known?.issuer === issuer) return known
+    const verified = await verifiedBy(issuer, jwt, header)
+    tokens?.keep(verified)
+    return verified
+  }
+
+  async function verifiedBy(
+    issuer: TrustedIssuer,
+    jwt: UnverifiedJwt,
+    header: string,
+  ): Promise<VerifiedToken> {
+    const { keySet, algorithms } = issuer
+    if (!algorithms.includes(jwt.algorithm))
+      throw invalidToken(
+        'algorithm',
+        `"alg" is ${jwt.algorithm}, expected is one of ${shownClaim(algorithms)}`,
+      )
     const accessToken = judgeAccessToken(jwt, issuer)
     // Bound to a key that nobody proves to have here: as a plain bearer token it may be a stolen one (RFC 9449 §7.1).
     if (accessToken.claims['cnf'] !== undefined) throw invalidToken('sender_constrained')
-    const { keySet } = issuer
-    const verified: VerifiedToken = {
+    return {
       header,
       key: await verifySignature(keySet, jwt),
       keySet,
-      auth: new BearerUser(token, issuer.issuer, accessToken),
+      issuer,
+      auth: new BearerUser(jwt.token, issuer.issuer, accessToken),
       until: accessToken.expiresAt + clockTolerance,
-      isEnough: true,
+      isEnough: issuers.isFixed && validate === undefined,
     }
-    tokens?.keep(verified)
-    return verified
+  }
+
+  /** The app's own check comes last, so that it never sees a token that is not good. */
+  async function admitted(credentials: Credentials, req?: IncomingMessage): Promise<BearerAuth> {
+    const { auth } = await verifyToken(credentials, req)
+    if (!validate) return auth
+    const answer: unknown = await appAnswer('validate', () => validate(auth, req))
+    // Nothing but `true`: a check that forgets its answer lets nobody in.
+    if (answer !== true) throw invalidToken('validate', 'The function "validate" did not answer true.')
+    return auth
   }
 
   return {
@@ -126,8 +164,8 @@ export function tokenVerifier(options: VerifierOptions, check: OptionChecks): To
       const known = header === undefined ? undefined : tokens?.get(header)
       return known?.isEnough && !isRepeated(req) ? known.auth : undefined
     },
-    verify: async (token) => (await verifyToken({ scheme: 'Bearer', token })).auth,
-    authenticate: async (req) => (await verifyToken(credentialsOf(req))).auth,
+    verify: (token) => admitted({ scheme: 'Bearer', token }),
+    authenticate: async (req) => admitted(credentialsOf(req), req),
   }
 }
 

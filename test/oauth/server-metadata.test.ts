@@ -277,3 +277,56 @@ describe('endpoints without discovery', () => {
     expect(() => requireEndpoint(metadata, 'jwks_uri')).toThrow('names no "jwks_uri"')
   })
 })
+
+describe('a document at a place that was named', () => {
+  const place = '/elsewhere?appid=1'
+
+  async function named(document: Record<string, unknown>) {
+    const server = await startLocalServer(() => json(document))
+    const source = discoveredMetadata({
+      issuer: 'https://auth.example.com',
+      url: server.url + place,
+      http: httpClient(),
+      emit: () => undefined,
+      now: () => 0,
+      uses: ['jwks_uri'],
+    })
+    return { server, answer: await source().catch((error: unknown) => error) }
+  }
+
+  test.each([['https://other.example'], ['https://auth.example.com'], [undefined], [7], [null]])(
+    'is taken whatever its issuer is: %j',
+    async (issuer) => {
+      const { server, answer } = await named({ issuer, jwks_uri: 'https://keys.example/keys' })
+      expect(answer).toMatchObject({
+        issuer: 'https://auth.example.com',
+        jwks_uri: 'https://keys.example/keys',
+      })
+      expect(server.requests).toEqual([`GET ${place}`])
+    },
+  )
+
+  test('may name loopback where it is on loopback itself', async () => {
+    const { answer } = await named({ jwks_uri: 'http://127.0.0.1:1/keys' })
+    expect(answer).toMatchObject({ jwks_uri: 'http://127.0.0.1:1/keys' })
+  })
+
+  test('must not name loopback from afar, though the issuer is here', async () => {
+    const source = discoveredMetadata({
+      issuer: 'http://localhost:1',
+      url: 'https://far.example/metadata',
+      http: async () => Response.json({ jwks_uri: 'http://127.0.0.1:1/keys' }),
+      emit: () => undefined,
+      now: () => 0,
+    })
+    await expect(source()).rejects.toMatchObject({ code: 'invalid_server_metadata' })
+  })
+
+  test.each(['http://keys.example/keys', 'file:///keys', 'https://a:b@keys.example/keys', 7])(
+    'must not send us to %j',
+    async (uri) => {
+      const { answer } = await named({ jwks_uri: uri })
+      expect(answer).toMatchObject({ code: 'invalid_server_metadata' })
+    },
+  )
+})

@@ -65,7 +65,7 @@ export async function startApi(issuer: Issuer, options: ApiOptions = {}): Promis
     audience,
     onEvent: (event) => events.push(event),
     ...options.options,
-  })
+  } as OAuthBearerOptions)
   options.before?.(app)
   if (options.routes) options.routes(app, guard)
   else projectRoutes(app.use(guard))

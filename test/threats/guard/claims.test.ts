@@ -1,8 +1,8 @@
 /** Well-signed tokens that are for something else, somebody else, or another time. */
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { oauthBearer, type OAuthBearerOptions } from '../../../lib/index.js'
-import { guardedApi } from './api.js'
-import { audience, seconds, type Members } from './issuer.js'
+import { guardedApi, startApi } from './api.js'
+import { audience, seconds, startIssuer, type Members } from './issuer.js'
 
 describe('T93 tokens of another kind, by the same issuer and key', () => {
   const idToken: Members = {
@@ -54,6 +54,26 @@ describe('T93 tokens of another kind, by the same issuer and key', () => {
     const { api, issuer } = await guardedApi()
     expect(await api.verdict(issuer.token(claims, header))).toBe(`401 ${reason}`)
     expect(issuer.requests).toEqual([])
+  })
+
+  // With this profile the type alone tells, whatever the claims are.
+  const byType = refused.filter(([, header]) => header['typ'] !== 'at+jwt')
+  test.each(byType)(
+    'T93 %s is refused by the profile of RFC 9068, too',
+    async (_what, header, claims, reason) => {
+      const { api, issuer } = await guardedApi({ options: { profile: 'rfc9068' } })
+      const told = ['issuer', 'typ'].includes(reason) ? reason : 'typ'
+      expect(await api.verdict(issuer.token({ jti: 'id-1', ...claims }, header))).toBe(`401 ${told}`)
+      expect(issuer.requests).toEqual([])
+    },
+  )
+
+  test('T93 a plain JWT is not enough for the profile of RFC 9068', async () => {
+    const { api, issuer } = await guardedApi({ options: { profile: 'rfc9068' } })
+    expect(await api.verdict(issuer.token({ jti: 'id-1' }))).toBe('200')
+    expect(await api.verdict(issuer.token({ jti: 'id-1' }, plain))).toBe('401 typ')
+    expect(await api.verdict(issuer.token({ jti: 'id-1' }, untyped))).toBe('401 typ')
+    expect(await api.verdict(issuer.token({}))).toBe('401 jti')
   })
 
   // A refreshed ID token of LemonLDAP::NG has no nonce, and the API in its audience.
@@ -149,6 +169,197 @@ describe('T94 the audience', () => {
     (wrong) => {
       const options = { issuer: 'https://auth.example.com', audience: wrong }
       expect(() => oauthBearer(options as unknown as OAuthBearerOptions)).toThrow('option "audience"')
+    },
+  )
+})
+
+describe('a claim that a check needs is not passed over when it is absent', () => {
+  const byClient = { audience: { claim: 'client_id', values: ['client-1'] } }
+  const tenants = (url: string) => ({ issuer: `${url}/{tid}`, tenants: ['one'], jwksUri: `${url}/keys` })
+  const strict = { profile: 'rfc9068' } as const
+  const cases: [claim: string, options: (url: string) => object, reason: string][] = [
+    ['iss', () => ({}), 'issuer'],
+    ['iss', (url) => ({ issuer: undefined, issuers: [url] }), 'issuer'],
+    ['iss', (url) => ({ issuer: undefined, issuers: () => url }), 'issuer'],
+    ['iss', tenants, 'issuer'],
+    ['tid', tenants, 'issuer'],
+    ['aud', () => ({}), 'audience'],
+    ['aud', () => strict, 'audience'],
+    ['client_id', () => byClient, 'audience'],
+    ['exp', () => ({}), 'exp'],
+    ['exp', () => byClient, 'exp'],
+    ['sub', () => strict, 'sub'],
+    ['client_id', () => strict, 'client_id'],
+    ['iat', () => strict, 'iat'],
+    ['jti', () => strict, 'jti'],
+    [
+      'scope',
+      () => ({ validate: ({ scopes }: { scopes: string[] }) => scopes.includes('read:projects') }),
+      'validate',
+    ],
+  ]
+
+  test.each(cases)('no %s (%#)', async (claim, optionsOf, reason) => {
+    const issuer = await startIssuer()
+    const options = optionsOf(issuer.url)
+    const api = await startApi(issuer, { options })
+    const iss = 'tenants' in options ? `${issuer.url}/one` : issuer.url
+    const whole = { iss, tid: 'one', jti: 'id-1' }
+    expect(await api.verdict(issuer.token(whole))).toBe('200')
+    expect(await api.verdict(issuer.token({ ...whole, [claim]: undefined }))).toBe(`401 ${reason}`)
+    expect(await api.verdict(issuer.token({ ...whole, [claim]: null }))).toBe(`401 ${reason}`)
+  })
+})
+
+describe('tokens as servers document them', () => {
+  /** By public documentation: no token of a real server of these was at hand. */
+  const customs: [
+    server: string,
+    path: string,
+    options: object,
+    header: Members,
+    claims: Members,
+    idToken: Members,
+  ][] = [
+    [
+      'Entra ID, version 2',
+      '/72f988bf/v2.0',
+      { issuer: '/{tid}/v2.0', tenants: ['72f988bf'], jwksUri: '/keys', audience: 'app-1' },
+      { typ: 'JWT' },
+      {
+        aud: 'app-1',
+        tid: '72f988bf',
+        ver: '2.0',
+        azp: 'client-1',
+        scp: 'read:projects',
+        oid: 'o',
+        sub: 's',
+        nbf: 1,
+      },
+      {
+        aud: 'client-1',
+        tid: '72f988bf',
+        ver: '2.0',
+        oid: 'o',
+        sub: 's',
+        nonce: 'n',
+        preferred_username: 'u',
+      },
+    ],
+    [
+      'Entra ID, version 1',
+      '/72f988bf/',
+      { issuer: '/{tid}/', tenants: ['72f988bf'], jwksUri: '/keys', audience: 'api://app-1' },
+      { typ: 'JWT' },
+      {
+        aud: 'api://app-1',
+        tid: '72f988bf',
+        ver: '1.0',
+        appid: 'client-1',
+        scp: 'read:projects',
+        acr: '1',
+        amr: ['pwd'],
+      },
+      { aud: 'client-1', tid: '72f988bf', ver: '1.0', amr: ['pwd'], nonce: 'n' },
+    ],
+    [
+      'Keycloak in containers',
+      '/realms/main',
+      { issuer: '/realms/main', jwksUri: '/keys', audience: 'projects-api' },
+      { typ: 'JWT' },
+      {
+        aud: ['projects-api', 'account'],
+        typ: 'Bearer',
+        azp: 'client-1',
+        acr: '1',
+        sid: 's',
+        jti: 'onrtac:1',
+        scope: 'openid read:projects',
+      },
+      { aud: 'client-1', typ: 'ID', azp: 'client-1', acr: '1', sid: 's', auth_time: 1, at_hash: 'h' },
+    ],
+    [
+      'Cognito',
+      '/eu-central-1_pool',
+      {
+        issuer: '/eu-central-1_pool',
+        jwksUri: '/keys',
+        audience: { claim: 'client_id', values: ['client-1'] },
+      },
+      { typ: undefined },
+      {
+        token_use: 'access',
+        client_id: 'client-1',
+        scope: 'read:projects',
+        auth_time: 1,
+        origin_jti: 'o',
+        version: 2,
+        username: 'u',
+      },
+      { token_use: 'id', aud: 'client-1', auth_time: 1, 'cognito:username': 'u' },
+    ],
+    [
+      'Okta',
+      '/oauth2/default',
+      { issuer: '/oauth2/default', jwksUri: '/keys', audience: 'api://default' },
+      { typ: undefined },
+      {
+        aud: 'api://default',
+        ver: 1,
+        jti: 'AT.1',
+        cid: 'client-1',
+        uid: 'u',
+        scp: ['openid', 'read:projects'],
+        auth_time: 1,
+      },
+      { aud: 'client-1', ver: 1, jti: 'ID.1', amr: ['pwd'], idp: 'i', auth_time: 1, at_hash: 'h' },
+    ],
+    [
+      'Auth0',
+      '/',
+      { issuer: '/', jwksUri: '/keys', audience: 'https://api.example.com' },
+      { typ: 'JWT' },
+      {
+        aud: ['https://api.example.com', 'https://tenant.auth0.com/userinfo'],
+        azp: 'client-1',
+        scope: 'openid read:projects',
+        permissions: [],
+      },
+      { aud: 'client-1', nonce: 'n', sid: 's', nickname: 'u' },
+    ],
+    [
+      'Auth0 by the profile of RFC 9068',
+      '/',
+      { issuer: '/', jwksUri: '/keys', audience: 'https://api.example.com', profile: 'rfc9068' },
+      { typ: 'at+jwt' },
+      { aud: 'https://api.example.com', client_id: 'client-1', jti: 'j', scope: 'read:projects' },
+      { aud: 'client-1', nonce: 'n', sid: 's' },
+    ],
+  ]
+  const places = ['issuer', 'jwksUri']
+
+  test.each(customs)(
+    '%s: access tokens pass, ID tokens do not',
+    async (_server, path, given, header, claims, idToken) => {
+      const issuer = await startIssuer()
+      const options = Object.fromEntries(
+        Object.entries(given).map(([name, value]) => [
+          name,
+          places.includes(name) ? issuer.url + String(value) : value,
+        ]),
+      )
+      const api = await startApi(issuer, { options })
+      const bare = { iss: issuer.url + path, aud: undefined, client_id: undefined, scope: undefined }
+      const answer = await api.present(issuer.token({ ...bare, ...claims }, header), '/projects')
+      expect(answer.status).toBe(200)
+      const { body } = await api.present(issuer.token({ ...bare, ...claims }, header))
+      expect(JSON.parse(body)).toMatchObject({ clientId: 'client-1', issuer: issuer.url + path })
+      expect(
+        (await api.present(issuer.token({ ...bare, ...idToken }, { ...header, typ: 'JWT' }))).status,
+      ).toBe(401)
+      // Not even one that was made for the audience of this API.
+      const near = { ...bare, ...idToken, aud: claims['aud'] }
+      expect((await api.present(issuer.token(near, { ...header, typ: 'JWT' }))).status).toBe(401)
     },
   )
 })
