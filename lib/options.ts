@@ -18,13 +18,25 @@ export interface OptionChecks {
   function(name: string, value: unknown): void
   /** A string that is not empty. */
   string(name: string, value: unknown, advice: string): string
+  /** The checks of the options within an option: an object with these names. */
+  within(name: string, value: unknown, known: Record<string, true>): OptionChecks
 }
 
 /** Begins the checks of `options`: refuses an unknown name, and says which was probably meant. */
 export function checkOptions(factory: string, options: unknown, known: Record<string, true>): OptionChecks {
+  return checksOf(factory, '', options, known)
+}
+
+/** `path` is where the options are within others, with a dot at its end. */
+function checksOf(
+  factory: string,
+  path: string,
+  options: unknown,
+  known: Record<string, true>,
+): OptionChecks {
   const refuse = (name: string, problem: string, advice: string): never => {
     throw new OAuthError('invalid_configuration', {
-      message: `${factory}: option "${name}" ${problem}; ${advice}`,
+      message: `${factory}: option "${path}${name}" ${problem}; ${advice}`,
       hint: advice,
     })
   }
@@ -60,6 +72,11 @@ export function checkOptions(factory: string, options: unknown, known: Record<st
     string(name, value, advice) {
       if (typeof value === 'string' && value !== '') return value
       return refuse(name, value === undefined ? 'is missing' : 'is not a string with content', advice)
+    },
+    within(name, value, names) {
+      if (value === null || typeof value !== 'object')
+        refuse(name, `is ${shown(value)}`, `give an object with ${Object.keys(names).join(', ')}`)
+      return checksOf(factory, `${path}${name}.`, value, names)
     },
   }
 }

@@ -110,6 +110,26 @@ describe('one of a list', () => {
   })
 })
 
+describe('options within an option', () => {
+  const check = checkOptions('make', {}, known)
+  const within = (value: unknown) => thrownBy(() => check.within('issuer', value, { store: true }))
+
+  test('are named by where they are', () => {
+    const inner = check.within('issuer', { store: 1 }, { store: true })
+    expect(thrownBy(() => inner.string('store', 1, 'give it'))).toBe(
+      'make: option "issuer.store" is not a string with content; give it',
+    )
+  })
+
+  test.each<[unknown, string]>([
+    [{ stor: 1 }, 'make: option "issuer.stor" is not known; did you mean "store"?'],
+    [null, 'make: option "issuer" is null; give an object with store'],
+    ['x', 'make: option "issuer" is "x"; give an object with store'],
+  ])('%j is refused', (value, message) => {
+    expect(within(value)).toBe(message)
+  })
+})
+
 describe('a text', () => {
   const check = checkOptions('make', {}, known)
 
