@@ -14,6 +14,8 @@ export interface OptionChecks {
   ): number
   /** One of a fixed list of values, or the default (none: the option is mandatory). */
   oneOf<T extends string>(name: string, value: T | undefined, values: readonly T[], byDefault?: T): T
+  /** True or false; false when it was left out. */
+  boolean(name: string, value: boolean | undefined): boolean
   /** A function, or nothing. */
   function(name: string, value: unknown): void
   /** A string that is not empty. */
@@ -64,6 +66,11 @@ function checksOf(
       if (given !== undefined && values.includes(given)) return given
       const list = values.map((one) => `"${one}"`).join(' or ')
       return refuse(name, given === undefined ? 'is missing' : `is ${shown(value)}`, `set it to ${list}`)
+    },
+    boolean(name, value = false) {
+      return typeof value === 'boolean'
+        ? value
+        : refuse(name, `is ${shown(value)}`, 'set it to true or false')
     },
     function(name, value) {
       if (value !== undefined && typeof value !== 'function')

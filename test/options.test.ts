@@ -2,8 +2,11 @@ import { randomBytes } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import {
   isOAuthError,
+  memoryStore,
   oauthBearer,
   oauthLogin,
+  type DPoPOptions,
+  type MutualTlsOptions,
   type OAuthBearerOptions,
   type OAuthLoginOptions,
 } from '../lib/index.js'
@@ -155,6 +158,16 @@ describe('the options of oauthBearer', () => {
       algorithms: ['ES256'],
       clockTolerance: 0,
       rememberedTokens: 0,
+      dpop: {
+        baseUrl: 'https://api.example.com/v1',
+        required: true,
+        algorithms: ['ES256'],
+        proofLifetime: 30,
+        store: memoryStore({ whenFull: 'refuse' }),
+        storeTimeout: 1,
+        nonceSecrets: [randomBytes(32).toString('base64url')],
+      } satisfies Required<DPoPOptions>,
+      mtls: { required: true, getCertificate: () => undefined } satisfies Required<MutualTlsOptions>,
       timeout: 1,
       realm: 'projects',
       fetch,

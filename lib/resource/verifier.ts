@@ -1,6 +1,6 @@
 /** Checks access tokens: the guard without its answers, for WebSockets, queues and whatever else is no route. */
 
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http'
 import { emitter, type Emit, type OAuthEvent } from '../events.js'
 import { httpClient, type Fetch } from '../http.js'
 import { invalidToken, parseJwt, type Algorithm } from '../jose/jwt.js'
@@ -8,11 +8,12 @@ import { verifySignature } from '../jose/verify.js'
 import { judgeAccessToken } from '../oauth/access-token.js'
 import { checkOptions, type OptionChecks } from '../options.js'
 import { BearerUser, type BearerAuth } from './bearer-auth.js'
-import { credentialsOf, isRepeated, type Credentials } from './credentials.js'
+import { credentialsOf, isRepeated, type AuthScheme, type Credentials } from './credentials.js'
+import { proofOfPossession, type ProofOptions } from './proof-of-possession.js'
 import { trustedIssuers } from './trusted-issuers.js'
 import { verifiedTokens, type VerifiedToken } from './verified-tokens.js'
 
-export interface VerifierOptions {
+export interface VerifierOptions extends ProofOptions {
   /** The authorization server's identifier, exactly as tokens have it in `iss`. */
   issuer: string
   /** This API, as tokens have it in `aud`. With several, a token for one of them will do. */
@@ -43,6 +44,8 @@ export const knownVerifierOptions: Record<keyof VerifierOptions, true> = {
   algorithms: true,
   clockTolerance: true,
   rememberedTokens: true,
+  dpop: true,
+  mtls: true,
   timeout: true,
   fetch: true,
   onEvent: true,
@@ -50,12 +53,14 @@ export const knownVerifierOptions: Record<keyof VerifierOptions, true> = {
 
 export interface Verifier {
   /**
-   * Who a token is from. Throws `invalid_token` when it is not good, `key_set_unavailable` when that cannot be known.
+   * Who a token is from. Throws `invalid_token` when it is not good, `key_set_unavailable` when that cannot be known. A
+   * token that is bound to a key is not good without the request that proves it.
    */
   verify(token: string): Promise<BearerAuth>
   /**
    * The same for the token of a request, such as the one that asks for a WebSocket. Throws `missing_credentials` and
-   * `invalid_request`, too.
+   * `invalid_request`, too; with `dpop`, also `invalid_dpop_proof`, `store_unavailable` and `use_dpop_nonce`, whose
+   * `headers` have the nonce. A DPoP proof is good for one call.
    */
   authenticate(req: IncomingMessage): Promise<BearerAuth>
   /** Waits for the keys, so that the first request need not. Throws `key_set_unavailable`. */
@@ -71,8 +76,20 @@ export function createVerifier(options: VerifierOptions): Verifier {
   return { verify, authenticate, ready }
 }
 
+/** Who a request is from, and what belongs to the headers of the answer. */
+export interface Admission {
+  readonly auth: BearerAuth
+  readonly headers: OutgoingHttpHeaders
+}
+
 /** The verifier as the guard has it. */
 export interface TokenVerifier extends Verifier {
+  /** What `authenticate` does, with all that it finds out. */
+  admit(req: IncomingMessage): Promise<Admission>
+  /** The schemes of the `Authorization` header that tokens may come with. */
+  readonly schemes: readonly AuthScheme[]
+  /** Signature algorithms of DPoP proofs; nothing where those are not taken. */
+  readonly dpopAlgorithms: readonly Algorithm[] | undefined
   /** Who a request is from, when that is known without waiting. Nothing says nothing: ask `authenticate`. */
   recall(req: IncomingMessage): BearerUser | undefined
   readonly emit: Emit
@@ -90,6 +107,7 @@ export function tokenVerifier(options: VerifierOptions, check: OptionChecks): To
   )
   const clockTolerance = check.seconds('clockTolerance', options.clockTolerance, { default: 30, max: 300 })
   const issuers = trustedIssuers([options], { http, emit, clockTolerance, now }, check)
+  const possession = proofOfPossession(options, { clockTolerance, now }, check)
   const remembered = checkedRemembered(options.rememberedTokens, check)
   const tokens = remembered === 0 ? undefined : verifiedTokens({ maxEntries: remembered, clock })
 
@@ -103,8 +121,7 @@ export function tokenVerifier(options: VerifierOptions, check: OptionChecks): To
     if (!issuer) throw invalidToken('issuer')
     if (!issuer.algorithms.includes(jwt.algorithm)) throw invalidToken('algorithm')
     const accessToken = judgeAccessToken(jwt, issuer)
-    // Bound to a key that nobody proves to have here: as a plain bearer token it may be a stolen one (RFC 9449 §7.1).
-    if (accessToken.claims['cnf'] !== undefined) throw invalidToken('sender_constrained')
+    const isBound = possession.isBound(scheme, accessToken.claims)
     const { keySet } = issuer
     const verified: VerifiedToken = {
       header,
@@ -112,22 +129,35 @@ export function tokenVerifier(options: VerifierOptions, check: OptionChecks): To
       keySet,
       auth: new BearerUser(token, issuer.issuer, accessToken),
       until: accessToken.expiresAt + clockTolerance,
-      isEnough: true,
+      isEnough: !isBound,
     }
     tokens?.keep(verified)
     return verified
   }
 
+  async function admit(req: IncomingMessage): Promise<Admission> {
+    const credentials = credentialsOf(req, possession.schemes)
+    const { auth } = await verifyToken(credentials)
+    return { auth, headers: await possession.prove(req, credentials, auth.claims) }
+  }
+
   return {
     emit,
+    schemes: possession.schemes,
+    dpopAlgorithms: possession.dpopAlgorithms,
     ready: () => issuers.ready(),
     recall(req) {
       const header = req.headers.authorization
       const known = header === undefined ? undefined : tokens?.get(header)
       return known?.isEnough && !isRepeated(req) ? known.auth : undefined
     },
-    verify: async (token) => (await verifyToken({ scheme: 'Bearer', token })).auth,
-    authenticate: async (req) => (await verifyToken(credentialsOf(req))).auth,
+    admit,
+    async verify(token) {
+      const { auth } = await verifyToken({ scheme: 'Bearer', token })
+      if (possession.isBound('Bearer', auth.claims)) throw invalidToken('sender_constrained')
+      return auth
+    },
+    authenticate: async (req) => (await admit(req)).auth,
   }
 }
 
