@@ -1,7 +1,14 @@
 /** A DPoP proof: whoever sends this request has the private key that its access token is bound to (RFC 9449 §4.3). */
 
 import { createHash } from 'node:crypto'
-import { calculateJwkThumbprint, compactVerify, decodeProtectedHeader, importJWK, type JWK } from 'jose'
+import {
+  calculateJwkThumbprint,
+  compactVerify,
+  decodeProtectedHeader,
+  importJWK,
+  type JWK,
+  type ProtectedHeaderParameters,
+} from 'jose'
 import { isOAuthError, OAuthError } from '../errors.js'
 import { invalidToken, parseJwt, type Algorithm, type UnverifiedJwt } from '../jose/jwt.js'
 import { isTime } from '../jose/time.js'
@@ -45,10 +52,9 @@ export async function verifyDPoPProof(
   request: ProvenRequest,
   rules: DPoPProofRules,
 ): Promise<DPoPProof> {
-  const jwt = parsed(proof, rules.algorithms)
-  const { typ, jwk } = decodeProtectedHeader(proof)
-  if (typ !== 'dpop+jwt') throw invalidProof('typ')
-  const key = publicKey(jwk, jwt.algorithm)
+  const { jwt, header } = parsed(proof, rules.algorithms)
+  if (header.typ !== 'dpop+jwt') throw invalidProof('typ')
+  const key = publicKey(header.jwk, jwt.algorithm)
   // RFC 9449 §7.1 has this as a fault of the token: with this key it will never be good.
   if ((await calculateJwkThumbprint(key)) !== request.thumbprint) throw invalidToken('key_binding')
   const verified = judged(jwt, request, rules)
@@ -60,9 +66,12 @@ export function invalidProof(reason: string): OAuthError {
   return new OAuthError('invalid_dpop_proof', { reason })
 }
 
-function parsed(proof: string, algorithms: readonly Algorithm[]): UnverifiedJwt {
+function parsed(
+  proof: string,
+  algorithms: readonly Algorithm[],
+): { jwt: UnverifiedJwt; header: ProtectedHeaderParameters } {
   try {
-    return parseJwt(proof, algorithms)
+    return { jwt: parseJwt(proof, algorithms), header: decodeProtectedHeader(proof) }
   } catch (error) {
     throw invalidProof((isOAuthError(error) && error.reason) || 'not_a_jwt')
   }
