@@ -149,6 +149,7 @@ describe('a text', () => {
 describe('the options of oauthBearer', () => {
   const good = { issuer: 'https://auth.example.com', audience: 'https://api.example.com' }
   const bearer = (changes: object) => thrownBy(() => oauthBearer({ ...good, ...changes }))
+  const dpop = (changes: object) => ({ dpop: { baseUrl: 'https://api.example.com', ...changes } })
 
   test('the least that works, and everything', () => {
     expect(bearer({})).toBe('nothing was thrown')
@@ -203,6 +204,32 @@ describe('the options of oauthBearer', () => {
     [{ aud: 'x' }, 'option "aud" is not known'],
     [{ audiences: ['x'] }, 'did you mean "audience"?'],
     [{ jwks_uri: 'x' }, 'did you mean "jwksUri"?'],
+    [{ dpop: true }, 'option "dpop" is true; give an object with baseUrl, required, algorithms'],
+    [{ dpop: null }, 'option "dpop" is null'],
+    [{ dpop: {} }, 'option "dpop.baseUrl" is missing; give the public URL of this server'],
+    [dpop({ baseUrl: '/api' }), 'option "dpop.baseUrl" "/api" is not an absolute URL'],
+    [
+      dpop({ baseUrl: 'http://api.example.com' }),
+      'option "dpop.baseUrl" "http://api.example.com" is not https',
+    ],
+    [dpop({ baseUrl: 'https://api.example.com?a' }), 'option "dpop.baseUrl" has a query'],
+    [dpop({ baseUrl: 'https://api.example.com#a' }), 'has a fragment'],
+    [dpop({ baseURL: 'x' }), 'option "dpop.baseURL" is not known; did you mean "baseUrl"?'],
+    [dpop({ required: 'yes' }), 'option "dpop.required" is "yes"; set it to true or false'],
+    [dpop({ algorithms: ['HS256'] }), 'option "dpop.algorithms"'],
+    [dpop({ algorithms: [] }), 'option "dpop.algorithms"'],
+    [dpop({ proofLifetime: 0 }), 'option "dpop.proofLifetime" is 0; give a number of seconds from 1 to 600'],
+    [dpop({ proofLifetime: 601 }), 'option "dpop.proofLifetime"'],
+    [dpop({ storeTimeout: 0 }), 'option "dpop.storeTimeout"'],
+    [dpop({ store: {} }), 'option "dpop.store" is not a store'],
+    [dpop({ store: memoryStore() }), 'option "dpop.store" is a memoryStore that forgets when it is full'],
+    [dpop({ nonceSecrets: [] }), 'option "dpop.nonceSecrets" is not a list with a secret'],
+    [dpop({ nonceSecrets: '' }), 'option "dpop.nonceSecrets" is not a list with a secret'],
+    [dpop({ nonceSecrets: ['changeme'] }), 'option "dpop.nonceSecrets[0]" is shorter than 32 bytes'],
+    [{ mtls: false }, 'option "mtls" is false'],
+    [{ mtls: { getCertificate: 'x' } }, 'option "mtls.getCertificate" is "x"; give a function'],
+    [{ mtls: { required: 1 } }, 'option "mtls.required" is 1; set it to true or false'],
+    [{ mtls: { header: 'x' } }, 'option "mtls.header" is not known'],
   ])('%j', (changes, message) => {
     expect(bearer(changes)).toContain(message)
     expect(bearer(changes)).toMatch(/^oauthBearer: /)

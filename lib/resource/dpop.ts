@@ -3,7 +3,7 @@
 import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http'
 import { OAuthError } from '../errors.js'
 import type { Algorithm } from '../jose/jwt.js'
-import { dpopNonces } from '../oauth/dpop-nonce.js'
+import { dpopNonces, type DPoPNonces } from '../oauth/dpop-nonce.js'
 import { invalidProof, verifyDPoPProof } from '../oauth/dpop-proof.js'
 import { redirectUriProblem } from '../oauth/redirect-uri.js'
 import { firstUse } from '../oauth/replay.js'
@@ -93,14 +93,7 @@ export function createDPoP(options: DPoPOptions, clock: ClockSettings, parent: O
       timeout: check.seconds('storeTimeout', options.storeTimeout, { default: 2, min: 0.1, max: 60 }),
     }),
   )
-  const nonces =
-    options.nonceSecrets &&
-    dpopNonces({
-      secrets: checkedSecrets('nonceSecrets', options.nonceSecrets, check),
-      place: base,
-      lifetime: nonceLifetime,
-      ...clock,
-    })
+  const nonces = checkedNonces(options.nonceSecrets, base, clock, check)
 
   /** The nonce to use next, where it is time for one. */
   function nextNonce(nonce: string | undefined): string | undefined {
@@ -147,6 +140,17 @@ function checkedBase(baseUrl: string, check: OptionChecks): string {
   const { origin, pathname, search } = new URL(baseUrl)
   if (search !== '') check.refuse('baseUrl', 'has a query', 'remove the "?" and what follows')
   return origin + pathname.replace(/\/$/, '')
+}
+
+function checkedNonces(
+  secrets: readonly string[] | undefined,
+  place: string,
+  clock: ClockSettings,
+  check: OptionChecks,
+): DPoPNonces | undefined {
+  if (secrets === undefined) return undefined
+  const checked = checkedSecrets('nonceSecrets', secrets, check)
+  return dpopNonces({ secrets: checked, place, lifetime: nonceLifetime, ...clock })
 }
 
 function checkedProofStore(given: Store | undefined, check: OptionChecks): Store {

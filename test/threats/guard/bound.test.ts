@@ -685,13 +685,17 @@ describe('nonces', () => {
 
   test('do not take the place of what the app says about caches', async () => {
     travel(0)
-    const one = await scene(withNonces, {}, {
-      before: (app) =>
-        app.use((_req, res, next) => {
-          res.setHeader('cache-control', 'private')
-          next()
-        }),
-    } as ApiOptions)
+    const one = await scene(
+      withNonces,
+      {},
+      {
+        before: (app) =>
+          app.use((_req, res, next) => {
+            res.setHeader('cache-control', 'private')
+            next()
+          }),
+      },
+    )
     const nonce = await firstNonce(one)
     travel(200)
     const { headers } = await one.api.send({ headers: dpop(one, one.proof({ nonce })) })
@@ -1009,5 +1013,5 @@ function upgrade(headers: Record<string, unknown>): IncomingMessage {
     headers,
     method: 'GET',
     url: '/me?room=1',
-  }) as IncomingMessage
+  })
 }
