@@ -50,6 +50,10 @@ const table = {
   insufficient_scope: [403, 'More access is needed than was granted.'],
   insufficient_user_authentication: [401, 'A stronger or more recent sign-in is needed.'],
 
+  // Proofs that a token's key is at hand: RFC 9449 §7.1 and §9.
+  invalid_dpop_proof: [401, 'The DPoP proof is not valid.'],
+  use_dpop_nonce: [401, 'The DPoP proof needs a nonce of this server.'],
+
   /** An access token was to be sent where it must not go; `reason` says why not. */
   url_not_allowed: [500, 'The application is not set up correctly.'],
 

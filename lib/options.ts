@@ -14,6 +14,8 @@ export interface OptionChecks {
   ): number
   /** One of a fixed list of values, or the default (none: the option is mandatory). */
   oneOf<T extends string>(name: string, value: T | undefined, values: readonly T[], byDefault?: T): T
+  /** True or false; false when it was left out. */
+  boolean(name: string, value: boolean | undefined): boolean
   /** A function, or nothing. */
   function(name: string, value: unknown): void
   /** A string that is not empty. */
@@ -55,7 +57,8 @@ function checksOf(
     refuse,
     within(name, inner, knownInner) {
       const isObject = inner !== null && typeof inner === 'object' && !Array.isArray(inner)
-      if (!isObject) return refuse(name, `is ${shown(inner)}`, 'give an object with options')
+      if (!isObject)
+        return refuse(name, `is ${shown(inner)}`, `give an object with ${Object.keys(knownInner).join(', ')}`)
       return checksOf(factory, `${prefix}${name}.`, inner, knownInner)
     },
     seconds(name, value, { default: byDefault, min = 0, max = Number.MAX_SAFE_INTEGER }) {
@@ -68,6 +71,11 @@ function checksOf(
       if (given !== undefined && values.includes(given)) return given
       const list = values.map((one) => `"${one}"`).join(' or ')
       return refuse(name, given === undefined ? 'is missing' : `is ${shown(value)}`, `set it to ${list}`)
+    },
+    boolean(name, value = false) {
+      return typeof value === 'boolean'
+        ? value
+        : refuse(name, `is ${shown(value)}`, 'set it to true or false')
     },
     function(name, value) {
       if (value !== undefined && typeof value !== 'function')

@@ -2,8 +2,11 @@ import { randomBytes } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import {
   isOAuthError,
+  memoryStore,
   oauthBearer,
   oauthLogin,
+  type DPoPOptions,
+  type MutualTlsOptions,
   type OAuthBearerOptions,
   type OAuthLoginOptions,
 } from '../lib/index.js'
@@ -110,6 +113,26 @@ describe('one of a list', () => {
   })
 })
 
+describe('options within an option', () => {
+  const check = checkOptions('make', {}, known)
+  const within = (value: unknown) => thrownBy(() => check.within('issuer', value, { store: true }))
+
+  test('are named by where they are', () => {
+    const inner = check.within('issuer', { store: 1 }, { store: true })
+    expect(thrownBy(() => inner.string('store', 1, 'give it'))).toBe(
+      'make: option "issuer.store" is not a string with content; give it',
+    )
+  })
+
+  test.each<[unknown, string]>([
+    [{ stor: 1 }, 'make: option "issuer.stor" is not known; did you mean "store"?'],
+    [null, 'make: option "issuer" is null; give an object with store'],
+    ['x', 'make: option "issuer" is "x"; give an object with store'],
+  ])('%j is refused', (value, message) => {
+    expect(within(value)).toBe(message)
+  })
+})
+
 describe('a text', () => {
   const check = checkOptions('make', {}, known)
 
@@ -126,6 +149,7 @@ describe('a text', () => {
 describe('the options of oauthBearer', () => {
   const good = { issuer: 'https://auth.example.com', audience: 'https://api.example.com' }
   const bearer = (changes: object) => thrownBy(() => oauthBearer({ ...good, ...changes }))
+  const dpop = (changes: object) => ({ dpop: { baseUrl: 'https://api.example.com', ...changes } })
 
   test('the least that works, and everything', () => {
     expect(bearer({})).toBe('nothing was thrown')
@@ -137,6 +161,16 @@ describe('the options of oauthBearer', () => {
       algorithms: ['ES256'],
       clockTolerance: 0,
       rememberedTokens: 0,
+      dpop: {
+        baseUrl: 'https://api.example.com/v1',
+        required: true,
+        algorithms: ['ES256'],
+        proofLifetime: 30,
+        store: memoryStore({ whenFull: 'refuse' }),
+        storeTimeout: 1,
+        nonceSecrets: [randomBytes(32).toString('base64url')],
+      } satisfies Required<DPoPOptions>,
+      mtls: { required: true, getCertificate: () => undefined } satisfies Required<MutualTlsOptions>,
       timeout: 1,
       realm: 'projects',
       fetch,
@@ -172,6 +206,32 @@ describe('the options of oauthBearer', () => {
     [{ aud: 'x' }, 'option "aud" is not known'],
     [{ audiences: ['x'] }, 'did you mean "audience"?'],
     [{ jwks_uri: 'x' }, 'did you mean "jwksUri"?'],
+    [{ dpop: true }, 'option "dpop" is true; give an object with baseUrl, required, algorithms'],
+    [{ dpop: null }, 'option "dpop" is null'],
+    [{ dpop: {} }, 'option "dpop.baseUrl" is missing; give the public URL of this server'],
+    [dpop({ baseUrl: '/api' }), 'option "dpop.baseUrl" "/api" is not an absolute URL'],
+    [
+      dpop({ baseUrl: 'http://api.example.com' }),
+      'option "dpop.baseUrl" "http://api.example.com" is not https',
+    ],
+    [dpop({ baseUrl: 'https://api.example.com?a' }), 'option "dpop.baseUrl" has a query'],
+    [dpop({ baseUrl: 'https://api.example.com#a' }), 'has a fragment'],
+    [dpop({ baseURL: 'x' }), 'option "dpop.baseURL" is not known; did you mean "baseUrl"?'],
+    [dpop({ required: 'yes' }), 'option "dpop.required" is "yes"; set it to true or false'],
+    [dpop({ algorithms: ['HS256'] }), 'option "dpop.algorithms"'],
+    [dpop({ algorithms: [] }), 'option "dpop.algorithms"'],
+    [dpop({ proofLifetime: 0 }), 'option "dpop.proofLifetime" is 0; give a number of seconds from 1 to 600'],
+    [dpop({ proofLifetime: 601 }), 'option "dpop.proofLifetime"'],
+    [dpop({ storeTimeout: 0 }), 'option "dpop.storeTimeout"'],
+    [dpop({ store: {} }), 'option "dpop.store" is not a store'],
+    [dpop({ store: memoryStore() }), 'option "dpop.store" is a memoryStore that forgets when it is full'],
+    [dpop({ nonceSecrets: [] }), 'option "dpop.nonceSecrets" is not a list with a secret'],
+    [dpop({ nonceSecrets: '' }), 'option "dpop.nonceSecrets" is not a list with a secret'],
+    [dpop({ nonceSecrets: ['changeme'] }), 'option "dpop.nonceSecrets[0]" is shorter than 32 bytes'],
+    [{ mtls: false }, 'option "mtls" is false'],
+    [{ mtls: { getCertificate: 'x' } }, 'option "mtls.getCertificate" is "x"; give a function'],
+    [{ mtls: { required: 1 } }, 'option "mtls.required" is 1; set it to true or false'],
+    [{ mtls: { header: 'x' } }, 'option "mtls.header" is not known'],
   ])('%j', (changes, message) => {
     expect(bearer(changes)).toContain(message)
     expect(bearer(changes)).toMatch(/^oauthBearer: /)

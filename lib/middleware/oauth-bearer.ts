@@ -1,9 +1,11 @@
 /** Guards an API: requests need an access token that its authorization server issued for it (RFC 6750). */
 
+import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import { isOAuthError } from '../errors.js'
 import { checkOptions, type OptionChecks } from '../options.js'
 import type { BearerAuth } from '../resource/bearer-auth.js'
-import { bearerChallenge, type ChallengeOptions } from '../resource/challenge.js'
+import { challenges, type ChallengeOptions } from '../resource/challenge.js'
+import { schemeOf } from '../resource/credentials.js'
 import type { TrustChoice } from '../resource/trusted-issuers.js'
 import {
   knownVerifierOptions,
@@ -38,19 +40,21 @@ export function oauthBearer(options: OAuthBearerOptions): OAuthBearer {
   const realm = checkedRealm(options.realm, check)
   const onError = check.oneOf('onError', options.onError, ['answer', 'next'], 'answer')
   const verifier = tokenVerifier(options, check)
-  const { emit, ready } = verifier
-  const challenge: ChallengeOptions = realm === undefined ? {} : { realm }
+  const { emit, ready, schemes, dpopAlgorithms } = verifier
+  const challenge: ChallengeOptions = {
+    ...(realm !== undefined && { realm }),
+    ...(dpopAlgorithms !== undefined && { dpopAlgorithms }),
+  }
 
-  const refuse: AuthSource['refuse'] = (error, _req, res, next) => {
+  const refuse: AuthSource['refuse'] = (error, req, res, next) => {
     if (!isOAuthError(error)) {
       next(error)
       return
     }
-    const wwwAuthenticate = bearerChallenge(error, challenge)
-    if (wwwAuthenticate !== undefined) {
-      error.headers['www-authenticate'] = wwwAuthenticate
-      if (!res.headersSent) res.setHeader('www-authenticate', wwwAuthenticate)
-    }
+    const wwwAuthenticate = challenges(error, challenge, schemeOf(req, schemes))
+    if (wwwAuthenticate !== undefined) error.headers['www-authenticate'] = wwwAuthenticate
+    // Set at once: not every error handler looks at the headers of an error.
+    setHeaders(res, error.headers, ['www-authenticate', 'dpop-nonce'])
     // A request without a token is no event: that is how clients find out that they need one.
     if (error.code !== 'missing_credentials') {
       emit({ type: error.status >= 500 ? 'request_failed' : 'token_rejected', code: error.code, error })
@@ -59,8 +63,7 @@ export function oauthBearer(options: OAuthBearerOptions): OAuthBearer {
       next(error)
       return
     }
-    for (const [name, value] of Object.entries(error.headers))
-      if (value !== undefined) res.setHeader(name, value)
+    setHeaders(res, error.headers)
     sendJson(res, error.status, error.toJSON())
   }
 
@@ -72,9 +75,10 @@ export function oauthBearer(options: OAuthBearerOptions): OAuthBearer {
       return
     }
     verifier
-      .authenticate(req)
+      .admit(req)
       .then(
-        (auth) => {
+        ({ auth, headers }) => {
+          announceNonce(res, headers)
           attachKnownAuth(req, new BearerSource(auth, refuse), auth)
           next()
         },
@@ -83,6 +87,25 @@ export function oauthBearer(options: OAuthBearerOptions): OAuthBearer {
       .catch(next) // a mistake on the way to an answer must not leave the request open
   }
   return Object.assign(middleware, { ready })
+}
+
+function setHeaders(
+  res: ServerResponse,
+  headers: OutgoingHttpHeaders,
+  names: readonly string[] = Object.keys(headers),
+): void {
+  if (res.headersSent) return
+  for (const name of names) {
+    const value = headers[name]
+    if (value !== undefined) res.setHeader(name, value)
+  }
+}
+
+/** The next nonce goes to this client alone: a cache would give it to others, and too late (RFC 9449 §8.2). */
+function announceNonce(res: ServerResponse, headers: OutgoingHttpHeaders): void {
+  if (headers['dpop-nonce'] === undefined) return
+  setHeaders(res, headers)
+  if (!res.headersSent && !res.hasHeader('cache-control')) res.setHeader('cache-control', 'no-store')
 }
 
 /** A user who is known by a token, for this request. */

@@ -12,7 +12,6 @@ import {
 import type { ClientSecret } from '../oauth/client-secret.js'
 import type { ServerEndpoints } from '../oauth/server-metadata.js'
 import type { ServerOptions } from '../oauth/server-options.js'
-import { secretProblem } from '../session/secret.js'
 import type { Store } from '../stores/store.js'
 import type { LoginHook } from './callback.js'
 
@@ -145,17 +144,6 @@ export function loginOptionChecks(options: OAuthLoginOptions): OptionChecks {
   return checkOptions('oauthLogin', options, known)
 }
 
-export function checkedSecrets(secrets: readonly string[], check: OptionChecks): readonly string[] {
-  const advice = 'make one with: node -p "crypto.randomBytes(32).toString(\'base64url\')"'
-  if (!Array.isArray(secrets) || secrets.length === 0)
-    check.refuse('secrets', 'is not a list with a secret', advice)
-  for (const [index, secret] of secrets.entries()) {
-    const problem = secretProblem(secret)
-    if (problem) check.refuse(`secrets[${index}]`, problem, advice)
-  }
-  return secrets
-}
-
 export function checkedParameters(
   options: OAuthLoginOptions,
   scope: readonly string[],
@@ -191,17 +179,6 @@ export function checkedName(name: string, check: OptionChecks): string {
   return /^[A-Za-z0-9_-]{1,40}$/.test(name)
     ? name
     : check.refuse('name', `is "${name}"`, 'use letters, digits, "_" and "-"')
-}
-
-const storeMethods: readonly (keyof Store)[] = ['get', 'set', 'add', 'replace', 'delete']
-
-export function checkedStore(store: Store | undefined, check: OptionChecks): Store | undefined {
-  if (store === undefined || storeMethods.every((name) => typeof store?.[name] === 'function')) return store
-  return check.refuse(
-    'store',
-    'is not a store',
-    'give memoryStore(), redisStore(client), postgresStore(pool), or an object with get, set, add, replace and delete',
-  )
 }
 
 export function checkedMaxTransactions(most: number | undefined, check: OptionChecks): number {

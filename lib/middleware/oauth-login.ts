@@ -13,6 +13,7 @@ import { configuredMetadata, discoveredMetadata } from '../oauth/server-metadata
 import { checkedAlgorithms, checkedCredentials, checkedServer } from '../oauth/server-options.js'
 import type { TokenSet } from '../oauth/token-set.js'
 import { createSeal } from '../seal.js'
+import { checkedSecrets } from '../secret.js'
 import { cookieStorage } from '../session/cookie-storage.js'
 import { createEndings } from '../session/endings.js'
 import { expressSessionAccess } from '../session/express-session.js'
@@ -25,7 +26,7 @@ import { expressTokenRecords, sharedTokenRecords } from '../session/token-record
 import { createTransactions } from '../session/transaction.js'
 import { createLeases } from '../stores/leases.js'
 import { isMemoryStore, memoryStore } from '../stores/memory-store.js'
-import { scopedStore } from '../stores/store.js'
+import { checkedStore, scopedStore } from '../stores/store.js'
 import { createGate } from '../tokens/gate.js'
 import { createOutcomes } from '../tokens/outcomes.js'
 import { createRefresher } from '../tokens/refresh.js'
@@ -42,8 +43,6 @@ import {
   checkedMaxTransactions,
   checkedName,
   checkedParameters,
-  checkedSecrets,
-  checkedStore,
   loginOptionChecks,
   type OAuthLoginOptions,
 } from './oauth-login-options.js'
@@ -76,7 +75,7 @@ export function oauthLogin(options: OAuthLoginOptions): OAuthLogin {
   const scope = checkedScope(options.scope ?? 'openid', check)
   const server = checkedServer(options, ['authorization', 'token'], scope, check)
   const credentials = checkedCredentials(options, check)
-  const secrets = checkedSecrets(options.secrets, check)
+  const secrets = checkedSecrets('secrets', options.secrets, check)
   const parameters = checkedParameters(options, scope, check)
   const resource = checkedResource(options.resource, check)
   const durations = checkedDurations(options, check)

@@ -3,9 +3,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { isOAuthError, OAuthError } from '../errors.js'
 import type { Emit } from '../events.js'
+import { originalUrl } from '../original-url.js'
 import type { FreshLogin } from '../session/fresh-login.js'
 import { sendErrorPage } from './page.js'
-import { navigation, originalUrl, redirect, sendJson } from './request.js'
+import { navigation, redirect, sendJson } from './request.js'
 
 type Next = (error?: unknown) => void
 

@@ -11,11 +11,6 @@ export function requestPath(req: IncomingMessage): string {
   return (req.url ?? '/').split('?', 1)[0] ?? '/'
 }
 
-/** The path and query as the client sent them. */
-export function originalUrl(req: IncomingMessage): string {
-  return 'originalUrl' in req && typeof req.originalUrl === 'string' ? req.originalUrl : (req.url ?? '/')
-}
-
 /** The query, read from the URL itself: frameworks turn repeated parameters into arrays and objects. */
 export function queryParameters(req: IncomingMessage): URLSearchParams {
   const [, ...query] = (req.url ?? '').split('?')

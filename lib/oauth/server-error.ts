@@ -64,6 +64,9 @@ const tokenHints = {
   temporarily_unavailable: 'The authorization server is overloaded or in maintenance. Try again later.',
 } as const satisfies Record<string, string>
 
+/** What a server says that wants DPoP. As a code of ours it is what a resource server says to its clients. */
+const dpopDemands = ['use_dpop_nonce', 'invalid_dpop_proof']
+
 /** Spelled so in one server's documentation. */
 const misspelled = new Map([['unsupported_responce_type', 'unsupported_response_type']])
 
@@ -125,7 +128,8 @@ function serverError(
 ): OAuthError {
   const name = misspelled.get(said.error) ?? said.error
   const hint = Object.hasOwn(hints, name) ? hints[name] : undefined
-  const code = hint !== undefined && isErrorCode(name) ? name : 'server_refused'
+  const isKnown = hint !== undefined && isErrorCode(name) && !dpopDemands.includes(name)
+  const code = isKnown ? name : 'server_refused'
   return new OAuthError(code, {
     ...(code === 'login_required' && { status: 400 }), // 401 is for our own guards: it asks for credentials
     ...(status !== undefined && { reason: `status_${status}` }),

@@ -1,6 +1,7 @@
-/** The `WWW-Authenticate` header: what a client needs to get in (RFC 6750 §3, RFC 9728 §5.1). */
+/** The `WWW-Authenticate` header: what a client needs to get in (RFC 6750 §3, RFC 9449 §7.1, RFC 9728 §5.1). */
 
-import type { OAuthError } from '../errors.js'
+import { OAuthError } from '../errors.js'
+import type { AuthScheme } from './credentials.js'
 
 /** What every challenge of one guard says. */
 export interface ChallengeOptions {
@@ -9,6 +10,8 @@ export interface ChallengeOptions {
   scope?: readonly string[]
   /** Where the metadata of this resource is (RFC 9728). */
   resourceMetadata?: string
+  /** Signature algorithms of DPoP proofs, where those are taken. */
+  dpopAlgorithms?: readonly string[]
 }
 
 /** What each refusal says to a client, in words that never change. */
@@ -16,24 +19,45 @@ const descriptions: Partial<Record<OAuthError['code'], string>> = {
   invalid_request: 'The Authorization header is malformed',
   invalid_token: 'The access token is not valid',
   insufficient_scope: 'More scope is needed than the access token has',
+  invalid_dpop_proof: 'The DPoP proof is not valid',
+  use_dpop_nonce: 'The DPoP proof needs a nonce of this server',
 }
 
 /**
- * The `Bearer` challenge for a refusal; none for failures that are not the client's. Without credentials it has no error
- * code. Everything else comes before the description: clients read it by pattern.
+ * The challenges for a refusal of a request that used `scheme`; none for failures that are not the client's. What went wrong
+ * is told in that scheme's own. A client that has yet to get in is told of all schemes (RFC 9449 §7.2), of `Bearer` first:
+ * some read no further than the first header.
  */
-export function bearerChallenge(error: OAuthError, options: ChallengeOptions = {}): string | undefined {
+export function challenges(
+  error: OAuthError,
+  options: ChallengeOptions = {},
+  scheme: AuthScheme = 'Bearer',
+): string | string[] | undefined {
+  const told = challengeOf(scheme, error, options)
+  if (told === undefined || error.status !== 401 || options.dpopAlgorithms === undefined) return told
+  const untold = new OAuthError('missing_credentials')
+  if (scheme === 'DPoP') return [challengeOf('Bearer', untold, options) ?? '', told]
+  return [told, `DPoP ${algs(options.dpopAlgorithms)}`]
+}
+
+/** Without credentials it has no error code. Everything else comes before the description: clients read it by pattern. */
+function challengeOf(scheme: AuthScheme, error: OAuthError, options: ChallengeOptions): string | undefined {
   const description = error.reason === 'expired' ? 'The access token expired' : descriptions[error.code]
   if (description === undefined && error.code !== 'missing_credentials') return undefined
-  const { realm, resourceMetadata } = options
+  const { realm, resourceMetadata, dpopAlgorithms } = options
   // What is missing for a claim is no scope; a malformed header is no matter of scope, either.
   const scope = error.scope ?? (error.status === 401 ? options.scope : undefined)
   const parameters = [
     realm !== undefined && `realm="${realm}"`,
+    scheme === 'DPoP' && dpopAlgorithms !== undefined && algs(dpopAlgorithms),
     description !== undefined && `error="${error.code}"`,
     scope !== undefined && scope.length > 0 && `scope="${scope.join(' ')}"`,
     resourceMetadata !== undefined && `resource_metadata="${resourceMetadata}"`,
     description !== undefined && `error_description="${description}"`,
   ].filter((parameter) => parameter !== false)
-  return ['Bearer', parameters.join(', ')].join(' ').trim()
+  return [scheme, parameters.join(', ')].join(' ').trim()
+}
+
+function algs(algorithms: readonly string[]): string {
+  return `algs="${algorithms.join(' ')}"`
 }

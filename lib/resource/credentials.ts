@@ -31,11 +31,19 @@ export function credentialsOf(
   if (header === undefined) throw new OAuthError('missing_credentials')
   if (isRepeated(req)) throw new OAuthError('invalid_request', { reason: 'repeated_header' })
   if (header.length > longestHeader) throw new OAuthError('invalid_request', { reason: 'header_too_long' })
-  const scheme = schemes.find((one) => grammar[one].named.test(header))
+  const scheme = schemeOf(req, schemes)
   if (scheme === undefined) throw new OAuthError('missing_credentials')
   const token = grammar[scheme].whole.exec(header)?.[1]
   if (token === undefined) throw new OAuthError('invalid_request', { reason: 'malformed_header' })
   return { scheme, token }
+}
+
+/** Which of the schemes a request uses, by its name alone. */
+export function schemeOf(
+  { headers: { authorization = '' } }: IncomingMessage,
+  schemes: readonly AuthScheme[],
+): AuthScheme | undefined {
+  return schemes.find((one) => grammar[one].named.test(authorization))
 }
 
 const name = 'authorization'

@@ -1,22 +1,23 @@
 /** Checks access tokens: the guard without its answers, for WebSockets, queues and whatever else is no route. */
 
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http'
 import { appAnswer } from '../app-answer.js'
 import { emitter, type Emit, type OAuthEvent } from '../events.js'
 import { httpClient, type Fetch } from '../http.js'
-import { invalidToken, parseJwt, shownClaim, type UnverifiedJwt } from '../jose/jwt.js'
+import { invalidToken, parseJwt, shownClaim, type Algorithm, type UnverifiedJwt } from '../jose/jwt.js'
 import { verifySignature } from '../jose/verify.js'
 import { judgeAccessToken } from '../oauth/access-token.js'
 import { checkOptions, type OptionChecks } from '../options.js'
 import { BearerUser, type BearerAuth } from './bearer-auth.js'
-import { credentialsOf, isRepeated, type Credentials } from './credentials.js'
+import { credentialsOf, isRepeated, type AuthScheme, type Credentials } from './credentials.js'
 import { knownIssuerOptions, type IssuerDetails } from './issuer-options.js'
+import { proofOfPossession, type ProofOptions } from './proof-of-possession.js'
 import type { TrustedIssuer } from './trusted-issuer.js'
 import { trustedIssuers, type Issuers, type TrustChoice } from './trusted-issuers.js'
 import { verifiedTokens, type VerifiedToken } from './verified-tokens.js'
 
 /** All there is to say; {@link VerifierOptions} says what must be said. */
-export interface VerifierSettings extends IssuerDetails {
+export interface VerifierSettings extends IssuerDetails, ProofOptions {
   /** The authorization server's identifier, exactly as tokens have it in `iss`. Needed unless `issuers` is given. */
   issuer?: string
   /**
@@ -53,6 +54,8 @@ export const knownVerifierOptions: Record<keyof VerifierSettings, true> = {
   validate: true,
   clockTolerance: true,
   rememberedTokens: true,
+  dpop: true,
+  mtls: true,
   timeout: true,
   fetch: true,
   onEvent: true,
@@ -60,12 +63,14 @@ export const knownVerifierOptions: Record<keyof VerifierSettings, true> = {
 
 export interface Verifier {
   /**
-   * Who a token is from. Throws `invalid_token` when it is not good, `key_set_unavailable` when that cannot be known.
+   * Who a token is from. Throws `invalid_token` when it is not good, `key_set_unavailable` when that cannot be known. A
+   * token that is bound to a key is not good without the request that proves it.
    */
   verify(token: string): Promise<BearerAuth>
   /**
    * The same for the token of a request, such as the one that asks for a WebSocket. Throws `missing_credentials` and
-   * `invalid_request`, too.
+   * `invalid_request`, too; with `dpop`, also `invalid_dpop_proof`, `store_unavailable` and `use_dpop_nonce`, whose
+   * `headers` have the nonce. A DPoP proof is good for one call.
    */
   authenticate(req: IncomingMessage): Promise<BearerAuth>
   /** Waits for the keys, so that the first request need not. Throws `key_set_unavailable`. */
@@ -81,8 +86,20 @@ export function createVerifier(options: VerifierOptions): Verifier {
   return { verify, authenticate, ready }
 }
 
+/** Who a request is from, and what belongs to the headers of the answer. */
+export interface Admission {
+  readonly auth: BearerAuth
+  readonly headers: OutgoingHttpHeaders
+}
+
 /** The verifier as the guard has it. */
 export interface TokenVerifier extends Verifier {
+  /** What `authenticate` does, with all that it finds out. */
+  admit(req: IncomingMessage): Promise<Admission>
+  /** The schemes of the `Authorization` header that tokens may come with. */
+  readonly schemes: readonly AuthScheme[]
+  /** Signature algorithms of DPoP proofs; nothing where those are not taken. */
+  readonly dpopAlgorithms: readonly Algorithm[] | undefined
   /** Who a request is from, when that is known without waiting. Nothing says nothing: ask `authenticate`. */
   recall(req: IncomingMessage): BearerUser | undefined
   readonly emit: Emit
@@ -102,6 +119,7 @@ export function tokenVerifier(options: VerifierSettings, check: OptionChecks): T
   )
   const clockTolerance = check.seconds('clockTolerance', options.clockTolerance, { default: 30, max: 300 })
   const issuers = trustedIssuers(options, { http, emit, clockTolerance, now }, check)
+  const possession = proofOfPossession(options, { clockTolerance, now }, check)
   const remembered = checkedRemembered(options.rememberedTokens, check)
   const tokens = remembered === 0 ? undefined : verifiedTokens({ maxEntries: remembered, clock })
 
@@ -116,7 +134,7 @@ export function tokenVerifier(options: VerifierSettings, check: OptionChecks): T
     const jwt = parseJwt(token)
     const issuer = await issuers.of(jwt.claims, req)
     if (known?.issuer === issuer) return known
-    const verified = await verifiedBy(issuer, jwt, header)
+    const verified = await verifiedBy(issuer, jwt, scheme)
     tokens?.keep(verified)
     return verified
   }
@@ -124,7 +142,7 @@ export function tokenVerifier(options: VerifierSettings, check: OptionChecks): T
   async function verifiedBy(
     issuer: TrustedIssuer,
     jwt: UnverifiedJwt,
-    header: string,
+    scheme: AuthScheme,
   ): Promise<VerifiedToken> {
     const { keySet, algorithms } = issuer
     if (!algorithms.includes(jwt.algorithm))
@@ -133,22 +151,20 @@ export function tokenVerifier(options: VerifierSettings, check: OptionChecks): T
         `"alg" is ${jwt.algorithm}, expected is one of ${shownClaim(algorithms)}`,
       )
     const accessToken = judgeAccessToken(jwt, issuer)
-    // Bound to a key that nobody proves to have here: as a plain bearer token it may be a stolen one (RFC 9449 §7.1).
-    if (accessToken.claims['cnf'] !== undefined) throw invalidToken('sender_constrained')
+    const isBound = possession.isBound(scheme, accessToken.claims)
     return {
-      header,
+      header: `${scheme} ${jwt.token}`,
       key: await verifySignature(keySet, jwt),
       keySet,
       issuer,
       auth: new BearerUser(jwt.token, issuer.issuer, accessToken),
       until: accessToken.expiresAt + clockTolerance,
-      isEnough: issuers.isFixed && validate === undefined,
+      isEnough: issuers.isFixed && validate === undefined && !isBound,
     }
   }
 
   /** The app's own check comes last, so that it never sees a token that is not good. */
-  async function admitted(credentials: Credentials, req?: IncomingMessage): Promise<BearerAuth> {
-    const { auth } = await verifyToken(credentials, req)
+  async function validated(auth: BearerAuth, req?: IncomingMessage): Promise<BearerAuth> {
     if (!validate) return auth
     const answer: unknown = await appAnswer('validate', () => validate(auth, req))
     // Nothing but `true`: a check that forgets its answer lets nobody in.
@@ -156,16 +172,30 @@ export function tokenVerifier(options: VerifierSettings, check: OptionChecks): T
     return auth
   }
 
+  async function admit(req: IncomingMessage): Promise<Admission> {
+    const credentials = credentialsOf(req, possession.schemes)
+    const { auth } = await verifyToken(credentials, req)
+    const headers = await possession.prove(req, credentials, auth.claims)
+    return { auth: await validated(auth, req), headers }
+  }
+
   return {
     emit,
+    schemes: possession.schemes,
+    dpopAlgorithms: possession.dpopAlgorithms,
     ready: () => issuers.ready(),
     recall(req) {
       const header = req.headers.authorization
       const known = header === undefined ? undefined : tokens?.get(header)
       return known?.isEnough && !isRepeated(req) ? known.auth : undefined
     },
-    verify: (token) => admitted({ scheme: 'Bearer', token }),
-    authenticate: async (req) => admitted(credentialsOf(req), req),
+    admit,
+    async verify(token) {
+      const { auth } = await verifyToken({ scheme: 'Bearer', token }, undefined)
+      if (possession.isBound('Bearer', auth.claims)) throw invalidToken('sender_constrained')
+      return validated(auth)
+    },
+    authenticate: async (req) => (await admit(req)).auth,
   }
 }
 

@@ -9,7 +9,7 @@ import type { AuthorizationTransaction } from '../oauth/authorization-request.js
 import { clearCookie, cookieNames, readCookie, writeCookie } from './cookies.js'
 import type { Seal } from '../seal.js'
 import type { Store } from '../stores/store.js'
-import { isSameSecret } from './secret.js'
+import { isSameSecret } from '../secret.js'
 
 export interface Transaction extends AuthorizationTransaction {
   /** Where the user goes when the login is done. */

@@ -1,6 +1,7 @@
 /** What several instances of an app must know together, by key, each entry for a while. */
 
 import { OAuthError } from '../errors.js'
+import type { OptionChecks } from '../options.js'
 
 /**
  * The few operations that locks, token records, ended sessions and replay protection are made of. Each is atomic, and
@@ -19,6 +20,18 @@ export interface Store {
   replace(key: string, expected: string, value: string, ttl: number): Promise<boolean>
   /** Forgets a value; with `expected`, only that one. Whether there was one to forget. */
   delete(key: string, expected?: string): Promise<boolean>
+}
+
+const methods: readonly (keyof Store)[] = ['get', 'set', 'add', 'replace', 'delete']
+
+/** The store in the option `store`, if one was given. */
+export function checkedStore(store: Store | undefined, check: OptionChecks): Store | undefined {
+  if (store === undefined || methods.every((name) => typeof store?.[name] === 'function')) return store
+  return check.refuse(
+    'store',
+    'is not a store',
+    'give memoryStore(), redisStore(client), postgresStore(pool), or an object with get, set, add, replace and delete',
+  )
 }
 
 /**

@@ -95,6 +95,13 @@ test('no error of a server becomes a code of ours that means something else', ()
   }
 })
 
+test('a server that wants DPoP is not one of our own refusals', () => {
+  for (const error of ['use_dpop_nonce', 'invalid_dpop_proof']) {
+    const expected = { code: 'server_refused', status: 400, hint: expect.stringContaining('DPoP') }
+    expect(tokenEndpointError(bodyError(400, error), [])).toMatchObject(expected)
+  }
+})
+
 test.each([500, 502, 503, 504])('status %i is an outage, whatever the body says', (status) => {
   const told = tokenEndpointError(bodyError(status, 'invalid_grant'), [])
   expect(told).toMatchObject({ code: 'server_unavailable', status: 503, reason: `status_${status}` })
