@@ -18,18 +18,29 @@ export interface OptionChecks {
   function(name: string, value: unknown): void
   /** A string that is not empty. */
   string(name: string, value: unknown, advice: string): string
+  /** The checks of an option that has options of its own, which are called `<name>.<option>`. */
+  within(name: string, options: unknown, known: Record<string, true>): OptionChecks
 }
 
 /** Begins the checks of `options`: refuses an unknown name, and says which was probably meant. */
 export function checkOptions(factory: string, options: unknown, known: Record<string, true>): OptionChecks {
-  const refuse = (name: string, problem: string, advice: string): never => {
-    throw new OAuthError('invalid_configuration', {
-      message: `${factory}: option "${name}" ${problem}; ${advice}`,
-      hint: advice,
-    })
-  }
   if (options === null || typeof options !== 'object') {
     throw new OAuthError('invalid_configuration', { message: `${factory}: pass an object with options` })
+  }
+  return checksOf(factory, '', options, known)
+}
+
+function checksOf(
+  factory: string,
+  prefix: string,
+  options: object,
+  known: Record<string, true>,
+): OptionChecks {
+  const refuse = (name: string, problem: string, advice: string): never => {
+    throw new OAuthError('invalid_configuration', {
+      message: `${factory}: option "${prefix}${name}" ${problem}; ${advice}`,
+      hint: advice,
+    })
   }
   for (const name of Object.keys(options)) {
     if (Object.hasOwn(known, name)) continue
@@ -42,6 +53,11 @@ export function checkOptions(factory: string, options: unknown, known: Record<st
   }
   return {
     refuse,
+    within(name, inner, knownInner) {
+      const isObject = inner !== null && typeof inner === 'object' && !Array.isArray(inner)
+      if (!isObject) return refuse(name, `is ${shown(inner)}`, 'give an object with options')
+      return checksOf(factory, `${prefix}${name}.`, inner, knownInner)
+    },
     seconds(name, value, { default: byDefault, min = 0, max = Number.MAX_SAFE_INTEGER }) {
       if (value === undefined) return byDefault
       if (typeof value === 'number' && value >= min && value <= max) return value
