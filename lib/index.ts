@@ -4,6 +4,7 @@ export { getAuth, startLogin, type Auth, type SessionAuth } from './middleware/a
 export { requireLogin, requireScope } from './middleware/guards.js'
 export { oauthBearer, type OAuthBearer, type OAuthBearerOptions } from './middleware/oauth-bearer.js'
 export type { BearerAuth } from './resource/bearer-auth.js'
+export type { IntrospectionOptions } from './resource/introspector.js'
 export { createVerifier, type Verifier, type VerifierOptions } from './resource/verifier.js'
 export { oauthLogin, type OAuthLogin } from './middleware/oauth-login.js'
 export {

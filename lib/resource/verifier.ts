@@ -3,13 +3,14 @@
 import type { IncomingMessage } from 'node:http'
 import { emitter, type Emit, type OAuthEvent } from '../events.js'
 import { httpClient, type Fetch } from '../http.js'
-import { invalidToken, parseJwt, type Algorithm } from '../jose/jwt.js'
+import { invalidToken, parseJwt, type Algorithm, type Claims } from '../jose/jwt.js'
 import { verifySignature } from '../jose/verify.js'
 import { judgeAccessToken } from '../oauth/access-token.js'
 import { checkOptions, type OptionChecks } from '../options.js'
 import { BearerUser, type BearerAuth } from './bearer-auth.js'
 import { credentialsOf, isRepeated, type Credentials } from './credentials.js'
-import { trustedIssuers } from './trusted-issuers.js'
+import type { IntrospectionOptions } from './introspector.js'
+import { trustedIssuers, type AskedIssuer } from './trusted-issuers.js'
 import { verifiedTokens, type VerifiedToken } from './verified-tokens.js'
 
 export interface VerifierOptions {
@@ -21,6 +22,8 @@ export interface VerifierOptions {
   jwksUri?: string
   /** Signature algorithms that are accepted. Default: all asymmetric ones. */
   algorithms?: readonly Algorithm[]
+  /** Asks the server about tokens that are no JWTs, or about all of them (RFC 7662). Default: nothing is asked. */
+  introspection?: IntrospectionOptions
   /** Seconds that our clock and the server's may differ. Default 30, at most 300. */
   clockTolerance?: number
   /**
@@ -28,7 +31,7 @@ export interface VerifierOptions {
    * until it expires, or its key is withdrawn. Default 20 000; 0 remembers none.
    */
   rememberedTokens?: number
-  /** Seconds for fetching keys or metadata, body included. Default 5. */
+  /** Seconds for fetching keys or metadata, or asking about a token, body included. Default 5. */
   timeout?: number
   /** Sends all requests to the server. Default: Node's `fetch`. */
   fetch?: Fetch
@@ -41,6 +44,7 @@ export const knownVerifierOptions: Record<keyof VerifierOptions, true> = {
   audience: true,
   jwksUri: true,
   algorithms: true,
+  introspection: true,
   clockTolerance: true,
   rememberedTokens: true,
   timeout: true,
@@ -50,7 +54,8 @@ export const knownVerifierOptions: Record<keyof VerifierOptions, true> = {
 
 export interface Verifier {
   /**
-   * Who a token is from. Throws `invalid_token` when it is not good, `key_set_unavailable` when that cannot be known.
+   * Who a token is from. Throws `invalid_token` when it is not good, `key_set_unavailable` or, about a token that the server
+   * has to be asked about, another error with a status of 5xx when that cannot be known.
    */
   verify(token: string): Promise<BearerAuth>
   /**
@@ -58,7 +63,10 @@ export interface Verifier {
    * `invalid_request`, too.
    */
   authenticate(req: IncomingMessage): Promise<BearerAuth>
-  /** Waits for the keys, so that the first request need not. Throws `key_set_unavailable`. */
+  /**
+   * Waits for the keys, and until it is known where to ask about tokens, so that the first request need not. Throws
+   * `key_set_unavailable`, `server_unavailable`, `invalid_server_response` or `invalid_server_metadata`.
+   */
   ready(): Promise<void>
 }
 
@@ -84,12 +92,10 @@ export function tokenVerifier(options: VerifierOptions, check: OptionChecks): To
   const clock = () => Date.now()
   const now = () => Math.floor(clock() / 1000)
   const emit = emitter(options.onEvent)
-  const http = httpClient(
-    options.fetch,
-    check.seconds('timeout', options.timeout, { default: 5, min: 0.1, max: 600 }),
-  )
+  const timeout = check.seconds('timeout', options.timeout, { default: 5, min: 0.1, max: 600 })
+  const http = httpClient(options.fetch, timeout)
   const clockTolerance = check.seconds('clockTolerance', options.clockTolerance, { default: 30, max: 300 })
-  const issuers = trustedIssuers([options], { http, emit, clockTolerance, now }, check)
+  const issuers = trustedIssuers([options], { http, emit, clockTolerance, timeout, now }, check)
   const remembered = checkedRemembered(options.rememberedTokens, check)
   const tokens = remembered === 0 ? undefined : verifiedTokens({ maxEntries: remembered, clock })
 
@@ -103,8 +109,7 @@ export function tokenVerifier(options: VerifierOptions, check: OptionChecks): To
     if (!issuer) throw invalidToken('issuer')
     if (!issuer.algorithms.includes(jwt.algorithm)) throw invalidToken('algorithm')
     const accessToken = judgeAccessToken(jwt, issuer)
-    // Bound to a key that nobody proves to have here: as a plain bearer token it may be a stolen one (RFC 9449 §7.1).
-    if (accessToken.claims['cnf'] !== undefined) throw invalidToken('sender_constrained')
+    refuseBound(accessToken.claims)
     const { keySet } = issuer
     const verified: VerifiedToken = {
       header,
@@ -118,6 +123,24 @@ export function tokenVerifier(options: VerifierOptions, check: OptionChecks): To
     return verified
   }
 
+  /** What its server said is remembered by the token alone. How the token came is judged for each request. */
+  async function introspectedToken(
+    { scheme, token }: Credentials,
+    { issuer, introspection }: AskedIssuer,
+  ): Promise<BearerUser> {
+    const auth = await introspection.of(token, (verified) => new BearerUser(token, issuer, verified))
+    const { token_type: type } = auth.claims
+    if (typeof type === 'string' && type.toLowerCase() !== scheme.toLowerCase())
+      throw invalidToken('token_type')
+    refuseBound(auth.claims)
+    return auth
+  }
+
+  async function bearerUser(credentials: Credentials): Promise<BearerUser> {
+    const asked = issuers.asked(credentials.token)
+    return asked ? introspectedToken(credentials, asked) : (await verifyToken(credentials)).auth
+  }
+
   return {
     emit,
     ready: () => issuers.ready(),
@@ -126,9 +149,14 @@ export function tokenVerifier(options: VerifierOptions, check: OptionChecks): To
       const known = header === undefined ? undefined : tokens?.get(header)
       return known?.isEnough && !isRepeated(req) ? known.auth : undefined
     },
-    verify: async (token) => (await verifyToken({ scheme: 'Bearer', token })).auth,
-    authenticate: async (req) => (await verifyToken(credentialsOf(req))).auth,
+    verify: async (token) => bearerUser({ scheme: 'Bearer', token }),
+    authenticate: async (req) => bearerUser(credentialsOf(req)),
   }
+}
+
+/** Bound to a key that nobody proves to have here: as a plain bearer token it may be a stolen one (RFC 9449 §7.1). */
+function refuseBound(claims: Claims): void {
+  if (claims['cnf'] !== undefined) throw invalidToken('sender_constrained')
 }
 
 function checkedRemembered(most = 20_000, check: OptionChecks): number {
