@@ -53,7 +53,11 @@ async function world(introspection: Partial<IntrospectionOptions> = {}) {
     },
   })
   const asked: string[] = []
-  authorizationServer.on('request', (req) => asked.push(req.url ?? '')).on('request', provider.callback())
+  const callback = provider.callback()
+  authorizationServer.on('request', (req, res) => {
+    asked.push(req.url ?? '')
+    void callback(req, res)
+  })
   const api = express()
   api.use(
     oauthBearer({
