@@ -9,6 +9,7 @@ export type { Audience, IssuerOptions } from './resource/issuer-options.js'
 export type { Issuers } from './resource/trusted-issuers.js'
 export type { ClientCertificate, MutualTlsOptions } from './resource/client-certificate.js'
 export type { DPoPOptions } from './resource/dpop.js'
+export type { IntrospectionOptions } from './resource/introspector.js'
 export { createVerifier, type Verifier, type VerifierOptions } from './resource/verifier.js'
 export { oauthLogin, type OAuthLogin } from './middleware/oauth-login.js'
 export {

@@ -148,6 +148,7 @@ describe('a text', () => {
 
 describe('the options of oauthBearer', () => {
   const good = { issuer: 'https://auth.example.com', audience: 'https://api.example.com' }
+  const api = { clientId: 'api', clientSecret: 'secret' }
   const bearer = (changes: object) => thrownBy(() => oauthBearer({ ...good, ...changes }))
   const dpop = (changes: object) => ({ dpop: { baseUrl: 'https://api.example.com', ...changes } })
 
@@ -159,6 +160,7 @@ describe('the options of oauthBearer', () => {
       validate: () => true,
       jwksUri: 'https://auth.example.com/keys',
       algorithms: ['ES256'],
+      introspection: { clientId: 'api', clientSecret: 'secret' },
       clockTolerance: 0,
       rememberedTokens: 0,
       dpop: {
@@ -197,6 +199,38 @@ describe('the options of oauthBearer', () => {
     [{ algorithms: [] }, 'option "algorithms"'],
     [{ algorithms: ['RS256', 'HS256'] }, 'option "algorithms"'],
     [{ algorithms: ['none'] }, 'option "algorithms"'],
+    [{ introspection: null }, 'option "introspection" is null; give an object with options'],
+    [{ introspection: {} }, 'option "introspection.clientId" is missing'],
+    [
+      { introspection: { ...api, clientID: 'api' } },
+      'option "introspection.clientID" is not known; did you mean',
+    ],
+    [{ introspection: { clientId: 'api' } }, 'option "introspection.clientSecret" is missing'],
+    [{ introspection: { ...api, clientSecret: '' } }, 'option "introspection.clientSecret" is not a string'],
+    [{ introspection: { ...api, clientSecret: [] } }, 'option "introspection.clientSecret" is an empty list'],
+    [
+      { introspection: { clientId: 'api', privateKey: { key: 'x' } } },
+      '"introspection.privateKey" cannot be',
+    ],
+    [
+      { introspection: { ...api, tokenEndpointAuthMethod: 'private_key_jwt' } },
+      '"introspection.privateKey" is',
+    ],
+    [
+      { introspection: { clientId: 'api', tokenEndpointAuthMethod: 'none' } },
+      'option "introspection.tokenEndpointAuthMethod" is "none"; set it to "client_secret_basic" or',
+    ],
+    [{ introspection: { ...api, endpoint: 'http://auth.example.com/i' } }, '"introspection.endpoint" "http:'],
+    [{ introspection: { ...api, endpoint: '/introspect' } }, 'option "introspection.endpoint"'],
+    [
+      { introspection: { ...api, tokens: 'jwt' } },
+      '"introspection.tokens" is "jwt"; set it to "opaque" or "all"',
+    ],
+    [
+      { introspection: { ...api, cacheLifetime: -1 } },
+      '"introspection.cacheLifetime" is -1; give a number of',
+    ],
+    [{ introspection: { ...api, cacheLifetime: 3601 } }, '"introspection.cacheLifetime" is 3601'],
     [{ clockTolerance: 301 }, 'option "clockTolerance"'],
     [{ timeout: 0 }, 'option "timeout"'],
     [{ timeout: '5' }, 'option "timeout"'],

@@ -40,7 +40,10 @@ export interface AccessToken {
  * Everything about an access token that can be judged without keys: whoever calls this verifies the signature, and whether
  * it is bound to a key (`cnf`). Throws `invalid_token` with the reason.
  */
-export function judgeAccessToken({ typ, claims }: UnverifiedJwt, rules: AccessTokenRules): AccessToken {
+export function judgeAccessToken(
+  { typ, claims }: Pick<UnverifiedJwt, 'typ' | 'claims'>,
+  rules: AccessTokenRules,
+): AccessToken {
   const { issuer, audience, profile } = rules
   if (claims['iss'] !== issuer) throw unexpected('issuer', 'iss', claims['iss'], [issuer])
   if (typ !== 'at+jwt') refuseOtherKinds(typ, claims, profile)

@@ -33,8 +33,9 @@ export interface TokenClient {
   /** What the server says about itself. */
   metadata(): Promise<ServerMetadata>
   /**
-   * Runs a request to the token or revocation endpoint with the client's credentials. It runs again with another secret
-   * when it throws `invalid_client`. Throws what the request throws, and `temporarily_unavailable` without a secret.
+   * Runs a request to the token, revocation or introspection endpoint with the client's credentials. It runs again with
+   * another secret when it throws `invalid_client`. Throws what the request throws, and `temporarily_unavailable` without
+   * a secret.
    */
   authenticated<T>(request: (configuration: Configuration) => Promise<T>): Promise<T>
   /** openid-client's view of server and client without credentials, for URLs. */
@@ -136,7 +137,8 @@ export function createTokenClient(options: TokenClientOptions): TokenClient {
       // The error is in the body (RFC 6749 §5.2). openid-client would look no further than the challenge.
       response.headers.delete('www-authenticate')
       // What the revocation endpoint says with its 200 means nothing (RFC 7009 §2.2).
-      if (response.status === 200 && url !== server.revocation_endpoint) await checkReadable(url, response)
+      if (response.status === 200 && url !== server.revocation_endpoint)
+        await checkReadable(url, response, headers['accept'])
       return response
     }
     // `http` is the one that refuses http to other machines, for every request and not only for openid-client's.
@@ -145,9 +147,14 @@ export function createTokenClient(options: TokenClientOptions): TokenClient {
   }
 }
 
+const jsonType = /^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i
+const jwtType = /^application\/(?:[\w.+-]+\+)?jwt\s*(?:;|$)/i
+
 /** openid-client parses whatever comes, and puts a sign where bytes are no UTF-8. */
-async function checkReadable(url: string, response: Response): Promise<void> {
+async function checkReadable(url: string, response: Response, accepted = ''): Promise<void> {
   const type = response.headers.get('content-type') ?? ''
+  // A JWT is asked for of the userinfo endpoint alone. Another one would be believed without its signature.
+  const isReadable = jsonType.test(type) || (jwtType.test(type) && accepted.includes('jwt'))
   const refuse = (problem: string): never => {
     throw new OAuthError('invalid_server_response', {
       message: `${url} ${problem}`,
@@ -155,7 +162,7 @@ async function checkReadable(url: string, response: Response): Promise<void> {
       hint: 'The answer must be JSON in UTF-8, sent as application/json (RFC 6749 §5.1, RFC 8259 §8.1).',
     })
   }
-  if (!/^application\/(?:[\w.+-]+\+)?(?:json|jwt)\s*(?:;|$)/i.test(type)) refuse(`answered with "${type}"`)
+  if (!isReadable) refuse(`answered with "${type}"`)
   try {
     new TextDecoder('utf-8', { fatal: true }).decode(await response.clone().arrayBuffer())
   } catch {

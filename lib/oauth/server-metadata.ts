@@ -13,8 +13,10 @@ export interface ServerMetadata {
   readonly userinfo_endpoint?: string
   readonly end_session_endpoint?: string
   readonly revocation_endpoint?: string
+  readonly introspection_endpoint?: string
   readonly jwks_uri?: string
   readonly token_endpoint_auth_methods_supported?: readonly string[]
+  readonly introspection_endpoint_auth_methods_supported?: readonly string[]
   readonly code_challenge_methods_supported?: readonly string[]
   readonly authorization_response_iss_parameter_supported?: boolean
 }
@@ -22,7 +24,8 @@ export interface ServerMetadata {
 /** Gives the metadata; throws `server_unavailable`, `invalid_server_response` or `invalid_server_metadata` when it cannot. */
 export type MetadataSource = () => Promise<ServerMetadata>
 
-const endpointNames = [
+/** The endpoints of whoever signs people in. */
+const loginEndpointNames = [
   'authorization_endpoint',
   'token_endpoint',
   'userinfo_endpoint',
@@ -30,6 +33,8 @@ const endpointNames = [
   'revocation_endpoint',
   'jwks_uri',
 ] as const
+
+const endpointNames = [...loginEndpointNames, 'introspection_endpoint'] as const
 
 type EndpointName = (typeof endpointNames)[number]
 
@@ -77,7 +82,7 @@ export function discoveredMetadata(options: {
   emit: Emit
   /** Seconds since the epoch. */
   now: () => number
-  /** The endpoints that will be used. What the server says of others is none of the caller's business. Default: all. */
+  /** The endpoints that will be used. What the server says of others is none of the caller's business. Default: those of a login. */
   uses?: readonly EndpointName[]
   /**
    * The document itself, where it is not at the issuer's own address. Whoever names the place vouches for it: the document's
@@ -85,7 +90,7 @@ export function discoveredMetadata(options: {
    */
   url?: string
 }): MetadataSource {
-  const { issuer, http, emit, now, uses = endpointNames } = options
+  const { issuer, http, emit, now, uses = loginEndpointNames } = options
   const urls = options.url === undefined ? wellKnownUrls(issuer) : ([options.url] as const)
   const document = remoteDocument({
     load: async () => {
@@ -176,12 +181,11 @@ function checkMetadata(
       'Enable PKCE (S256) for this client at the authorization server.',
     )
   }
-  const authMethods = metadata['token_endpoint_auth_methods_supported']
-  if (
-    authMethods !== undefined &&
-    !(Array.isArray(authMethods) && authMethods.every((one) => typeof one === 'string'))
-  ) {
-    refuse('"token_endpoint_auth_methods_supported" is not a list of texts')
+  for (const name of ['token_endpoint', 'introspection_endpoint'] as const) {
+    const authMethods = metadata[`${name}_auth_methods_supported`]
+    if (authMethods === undefined || (name === 'introspection_endpoint' && !uses.includes(name))) continue
+    if (!(Array.isArray(authMethods) && authMethods.every((one) => typeof one === 'string')))
+      refuse(`"${name}_auth_methods_supported" is not a list of texts`)
   }
   return metadata as unknown as ServerMetadata
 }

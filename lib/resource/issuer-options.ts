@@ -8,6 +8,7 @@ import type { AccessTokenProfile, AudienceRule } from '../oauth/access-token.js'
 import { issuerProblem } from '../oauth/issuer.js'
 import { redirectUriProblem } from '../oauth/redirect-uri.js'
 import type { OptionChecks } from '../options.js'
+import type { IntrospectionOptions } from './introspector.js'
 import { hasPlaceholder, issuerTemplate, isTenant, type IssuerTemplate } from './issuer-template.js'
 
 /** The API, as tokens have it in `aud`; or in another claim, which then decides alone. */
@@ -39,6 +40,8 @@ export interface IssuerDetails {
    * beside `iss`, `aud` and `exp`. `any`: what is needed to judge them, and nothing that ID tokens have. Default `any`.
    */
   profile?: AccessTokenProfile
+  /** Asks the server about tokens that are no JWTs, or about all of them (RFC 7662). Default: nothing is asked. */
+  introspection?: IntrospectionOptions
   /**
    * The tenants that are let in, where `issuer` has a placeholder such as `https://login.microsoftonline.com/{tid}/v2.0`:
    * the placeholder stands for the claim of that name. A function is asked for every request and must answer `true`.
@@ -60,6 +63,7 @@ export const knownIssuerOptions: Record<keyof IssuerOptions, true> = {
   keys: true,
   algorithms: true,
   profile: true,
+  introspection: true,
   tenants: true,
 }
 

@@ -53,6 +53,8 @@ export function resolvedTrust(
     const options = typeof named === 'string' ? { issuer: named } : named
     return known.get(identity(options), () => {
       const checkNamed = check.within('issuers()', options, knownIssuerOptions)
+      if (options.introspection !== undefined)
+        checkNamed.refuse('introspection', 'is given', 'opaque tokens do not say which issuer to ask')
       return issuerTrust(withDefaults(options, defaults), settings, checkNamed)
     })
   }

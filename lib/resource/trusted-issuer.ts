@@ -10,7 +10,7 @@ import type { VerificationKey } from '../jose/verification-key.js'
 import { keptInUse } from '../kept-in-use.js'
 import { accessTokenProfiles, type AccessTokenRules } from '../oauth/access-token.js'
 import { issuerProblem } from '../oauth/issuer.js'
-import { discoveredMetadata, requireEndpoint } from '../oauth/server-metadata.js'
+import { discoveredMetadata, requireEndpoint, type MetadataSource } from '../oauth/server-metadata.js'
 import { checkedAlgorithms } from '../oauth/server-options.js'
 import type { OptionChecks } from '../options.js'
 import {
@@ -23,6 +23,7 @@ import {
   type IssuerDetails,
   type IssuerOptions,
 } from './issuer-options.js'
+import { introspector, type Introspector } from './introspector.js'
 import { hasPlaceholder } from './issuer-template.js'
 
 export interface TrustedIssuer extends AccessTokenRules {
@@ -30,13 +31,20 @@ export interface TrustedIssuer extends AccessTokenRules {
   readonly keySet: KeySet
 }
 
+/** One that can be asked about tokens. */
+export interface AskedIssuer extends TrustedIssuer {
+  readonly introspection: Introspector
+}
+
 /** What one server's options make trusted. */
 export interface IssuerTrust {
   /** Whether it is the same for all requests, so that nobody has to be asked again. */
   readonly isFixed: boolean
+  /** The issuer that is asked about tokens, where that was configured. */
+  readonly asked?: AskedIssuer
   /** The issuer that a token says it is from, which proves nothing yet; nothing when that is none of this server's. */
   of(claims: Claims): TrustedIssuer | undefined | Promise<TrustedIssuer | undefined>
-  /** Waits for the keys, where it is known by now which. Throws `key_set_unavailable`. */
+  /** Waits for the keys and for the place to ask, where it is known by now which. Throws `key_set_unavailable` and the like. */
   ready(): Promise<void>
 }
 
@@ -45,6 +53,8 @@ export interface IssuerSettings {
   http: HttpClient
   emit: Emit
   clockTolerance: number
+  /** Seconds that an exchange may take. */
+  timeout: number
   /** Seconds since the epoch. */
   now: () => number
 }
@@ -77,32 +87,42 @@ function oneTrust(options: IssuerOptions, settings: IssuerSettings, check: Optio
       'write the claim that names the tenant into the issuer, such as "https://login.example.com/{tid}"',
     )
   checkPlaces(options, check)
-  const keySet = keySetOf(issuer, options, settings, check)
-  const trusted = { ...rulesOf(options, settings, check), issuer, keySet }
+  const metadata = metadataOf(issuer, options, settings)
+  const keySet = keySetOf(metadata, options, settings, check)
+  const trusted: TrustedIssuer = { ...rulesOf(options, settings, check), issuer, keySet }
+  const introspection =
+    options.introspection &&
+    introspector(options.introspection, { ...settings, metadata, rules: trusted }, check)
   return {
     isFixed: true,
+    ...(introspection && { asked: { ...trusted, introspection } }),
     of: ({ iss }) => (iss === issuer ? trusted : undefined),
-    ready: () => keySet.ready(),
+    async ready() {
+      await introspection?.ready()
+      // Where all tokens are asked about, there need not be any keys.
+      if (introspection?.tokens !== 'all') await keySet.ready()
+    },
   }
 }
 
 function tenantsTrust(options: IssuerOptions, settings: IssuerSettings, check: OptionChecks): IssuerTrust {
   const template = checkedTemplate(options.issuer, check)
   const tenants = checkedTenants(options.tenants, check)
+  if (options.introspection !== undefined)
+    check.refuse('introspection', 'is given for tenants', 'an opaque token does not say whose it is')
   checkPlaces(options, check)
   const rules = rulesOf(options, settings, check)
   // A place that was named is the same for all tenants; else each of them has its own metadata.
   const isShared = keyPlaces.some((name) => options[name] !== undefined)
-  const shared = isShared ? keySetOf(options.issuer, options, settings, check) : undefined
+  const keysAt = (issuer: string) => keySetOf(metadataOf(issuer, options, settings), options, settings, check)
+  const shared = isShared ? keysAt(options.issuer) : undefined
   const known = keptInUse<TrustedIssuer>({
     most: typeof tenants === 'function' ? mostTenants : tenants.length,
   })
   const trustedTenant = (tenant: string) =>
     known.get(tenant, () => {
       const issuer = template.issuerOf(tenant)
-      const keySet = shared
-        ? keysOfTenant(shared, tenant, issuer)
-        : keySetOf(issuer, options, settings, check)
+      const keySet = shared ? keysOfTenant(shared, tenant, issuer) : keysAt(issuer)
       return { ...rules, issuer, keySet }
     })
   return {
@@ -129,21 +149,28 @@ function rulesOf(options: IssuerOptions, settings: IssuerSettings, check: Option
   return { audience, profile, algorithms: checkedAlgorithms(options.algorithms, check), clockTolerance, now }
 }
 
-function keySetOf(
+function metadataOf(
   issuer: string,
-  { discoveryUrl, jwksUri, keys }: IssuerDetails,
+  { discoveryUrl, introspection }: IssuerDetails,
   { http, emit, now }: IssuerSettings,
-  check: OptionChecks,
-): KeySet {
-  if (keys !== undefined) return checkedKeys(keys, check)
-  const metadata = discoveredMetadata({
+): MetadataSource {
+  return discoveredMetadata({
     issuer,
     http,
     emit,
     now,
-    uses: ['jwks_uri'],
+    uses: introspection === undefined ? ['jwks_uri'] : ['jwks_uri', 'introspection_endpoint'],
     ...(discoveryUrl !== undefined && { url: discoveryUrl }),
   })
+}
+
+function keySetOf(
+  metadata: MetadataSource,
+  { jwksUri, keys }: IssuerDetails,
+  { http, emit, now }: IssuerSettings,
+  check: OptionChecks,
+): KeySet {
+  if (keys !== undefined) return checkedKeys(keys, check)
   return remoteKeySet({
     uri: async () => jwksUri ?? requireEndpoint(await metadata(), 'jwks_uri'),
     http,

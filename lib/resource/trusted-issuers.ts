@@ -1,6 +1,7 @@
 /** The authorization servers whose tokens open a resource. */
 
 import type { IncomingMessage } from 'node:http'
+import { decodeJwt } from 'jose'
 import { invalidToken, shownClaim, type Claims } from '../jose/jwt.js'
 import type { OptionChecks } from '../options.js'
 import {
@@ -13,7 +14,7 @@ import {
   type IssuerOptions,
 } from './issuer-options.js'
 import { resolvedTrust, type IssuerResolver } from './issuer-resolver.js'
-import { issuerTrust, type IssuerSettings, type TrustedIssuer } from './trusted-issuer.js'
+import { issuerTrust, type AskedIssuer, type IssuerSettings, type TrustedIssuer } from './trusted-issuer.js'
 
 /** Several authorization servers, each by its name or with what is particular to it; or a function that names one. */
 export type Issuers = readonly (string | IssuerOptions)[] | IssuerResolver
@@ -30,7 +31,9 @@ export interface TrustedIssuers {
    * whatever a function of the app throws.
    */
   of(claims: Claims, req: IncomingMessage | undefined): TrustedIssuer | Promise<TrustedIssuer>
-  /** Waits for the keys of all that are known by now. Throws `key_set_unavailable`. */
+  /** The one that has to be asked about a token; nothing when the token is to be verified here. */
+  asked(token: string): AskedIssuer | undefined
+  /** Waits for what is needed of all that are known by now. Throws `key_set_unavailable` and the like. */
   ready(): Promise<void>
 }
 
@@ -48,7 +51,7 @@ export function trustedIssuers(
   // Whether the one issuer is there is checked with the rest of it.
   if (issuers === undefined) return listedIssuers([[options as IssuerOptions, check]], settings)
   if (issuer !== undefined) check.refuse('issuers', 'is given beside "issuer"', 'use one of the two')
-  for (const name of [...keyPlaces, 'tenants'] as const)
+  for (const name of [...keyPlaces, 'tenants', 'introspection'] as const)
     if (options[name] !== undefined)
       check.refuse(name, 'is given beside "issuers"', 'give it with the one issuer that it is about')
   if (typeof issuers === 'function') return namedIssuers(issuers, options, settings, check)
@@ -72,6 +75,13 @@ function listedIssuers(
 ): TrustedIssuers {
   const names = list.map(([{ issuer }]) => issuer)
   const trusts = list.map(([options, check]) => issuerTrust(options, settings, check))
+  const [asked, ...others] = trusts.flatMap((trust) => trust.asked ?? [])
+  if (others.length > 0)
+    list[0]?.[1].refuse(
+      'introspection',
+      'is given for more than one issuer',
+      'keep it for one: an opaque token does not say which server issued it',
+    )
 
   async function firstOf(claims: Claims): Promise<TrustedIssuer> {
     for (const trust of trusts) {
@@ -85,6 +95,12 @@ function listedIssuers(
   return {
     isFixed: trusts.every(({ isFixed }) => isFixed),
     of: firstOf,
+    asked(token) {
+      if (!asked || !isJwt(token)) return asked
+      if (asked.introspection.tokens !== 'all') return undefined
+      const iss = names.length > 1 ? claimedIssuer(token) : undefined
+      return iss === undefined || iss === asked.issuer || !names.includes(iss) ? asked : undefined
+    },
     async ready() {
       await Promise.all(trusts.map((trust) => trust.ready()))
     },
@@ -109,7 +125,22 @@ function namedIssuers(
       if (trusted) return trusted
       throw untrusted(claims, 'whom the function "issuers" names')
     },
+    asked: () => undefined,
     ready: async () => undefined,
+  }
+}
+
+/** By its shape. Who has only its server read a token may give it any other. */
+function isJwt(token: string): boolean {
+  return token.split('.', 4).length === 3
+}
+
+/** What a JWT says of its issuer, which proves nothing. */
+function claimedIssuer(token: string): string | undefined {
+  try {
+    return decodeJwt(token).iss
+  } catch {
+    return undefined
   }
 }
 

@@ -12,7 +12,7 @@ import { BearerUser, type BearerAuth } from './bearer-auth.js'
 import { credentialsOf, isRepeated, type AuthScheme, type Credentials } from './credentials.js'
 import { knownIssuerOptions, type IssuerDetails } from './issuer-options.js'
 import { proofOfPossession, type ProofOptions } from './proof-of-possession.js'
-import type { TrustedIssuer } from './trusted-issuer.js'
+import type { AskedIssuer, TrustedIssuer } from './trusted-issuer.js'
 import { trustedIssuers, type Issuers, type TrustChoice } from './trusted-issuers.js'
 import { verifiedTokens, type VerifiedToken } from './verified-tokens.js'
 
@@ -38,7 +38,7 @@ export interface VerifierSettings extends IssuerDetails, ProofOptions {
    * until it expires, or its key is withdrawn. Default 20 000; 0 remembers none.
    */
   rememberedTokens?: number
-  /** Seconds for fetching keys or metadata, body included. Default 5. */
+  /** Seconds for fetching keys or metadata, or asking about a token, body included. Default 5. */
   timeout?: number
   /** Sends all requests to the server. Default: Node's `fetch`. */
   fetch?: Fetch
@@ -73,7 +73,10 @@ export interface Verifier {
    * `headers` have the nonce. A DPoP proof is good for one call.
    */
   authenticate(req: IncomingMessage): Promise<BearerAuth>
-  /** Waits for the keys, so that the first request need not. Throws `key_set_unavailable`. */
+  /**
+   * Waits for the keys, and until it is known where to ask about tokens, so that the first request need not. Throws
+   * `key_set_unavailable`, `server_unavailable`, `invalid_server_response` or `invalid_server_metadata`.
+   */
   ready(): Promise<void>
 }
 
@@ -113,12 +116,10 @@ export function tokenVerifier(options: VerifierSettings, check: OptionChecks): T
   const clock = () => Date.now()
   const now = () => Math.floor(clock() / 1000)
   const emit = emitter(options.onEvent)
-  const http = httpClient(
-    options.fetch,
-    check.seconds('timeout', options.timeout, { default: 5, min: 0.1, max: 600 }),
-  )
+  const timeout = check.seconds('timeout', options.timeout, { default: 5, min: 0.1, max: 600 })
+  const http = httpClient(options.fetch, timeout)
   const clockTolerance = check.seconds('clockTolerance', options.clockTolerance, { default: 30, max: 300 })
-  const issuers = trustedIssuers(options, { http, emit, clockTolerance, now }, check)
+  const issuers = trustedIssuers(options, { http, emit, clockTolerance, timeout, now }, check)
   const possession = proofOfPossession(options, { clockTolerance, now }, check)
   const remembered = checkedRemembered(options.rememberedTokens, check)
   const tokens = remembered === 0 ? undefined : verifiedTokens({ maxEntries: remembered, clock })
@@ -163,6 +164,23 @@ export function tokenVerifier(options: VerifierSettings, check: OptionChecks): T
     }
   }
 
+  /** What its server said is remembered by the token alone. How the token came is judged for each request. */
+  async function introspectedToken(
+    { scheme, token }: Credentials,
+    { issuer, introspection }: AskedIssuer,
+  ): Promise<BearerUser> {
+    const auth = await introspection.of(token, (verified) => new BearerUser(token, issuer, verified))
+    const { token_type: type } = auth.claims
+    if (typeof type === 'string' && type.toLowerCase() !== scheme.toLowerCase())
+      throw invalidToken('token_type')
+    return auth
+  }
+
+  async function bearerUser(credentials: Credentials, req?: IncomingMessage): Promise<BearerUser> {
+    const asked = issuers.asked(credentials.token)
+    return asked ? introspectedToken(credentials, asked) : (await verifyToken(credentials, req)).auth
+  }
+
   /** The app's own check comes last, so that it never sees a token that is not good. */
   async function validated(auth: BearerAuth, req?: IncomingMessage): Promise<BearerAuth> {
     if (!validate) return auth
@@ -174,7 +192,7 @@ export function tokenVerifier(options: VerifierSettings, check: OptionChecks): T
 
   async function admit(req: IncomingMessage): Promise<Admission> {
     const credentials = credentialsOf(req, possession.schemes)
-    const { auth } = await verifyToken(credentials, req)
+    const auth = await bearerUser(credentials, req)
     const headers = await possession.prove(req, credentials, auth.claims)
     return { auth: await validated(auth, req), headers }
   }
@@ -191,7 +209,7 @@ export function tokenVerifier(options: VerifierSettings, check: OptionChecks): T
     },
     admit,
     async verify(token) {
-      const { auth } = await verifyToken({ scheme: 'Bearer', token }, undefined)
+      const auth = await bearerUser({ scheme: 'Bearer', token })
       if (possession.isBound('Bearer', auth.claims)) throw invalidToken('sender_constrained')
       return validated(auth)
     },

@@ -16,19 +16,18 @@ export interface Gate {
 /** Requests that the server has to answer at the same time. */
 const mostAtOnce = 50
 const mostWaiting = 1_000
-/** Seconds that somebody waits for a turn. */
-const patience = 10
 /** Seconds that a server may have us wait. */
 const longestPause = 300
 /** Turns that tell how fast those who wait are let in. */
 const mostTurns = 100
-/**
- * Milliseconds from one turn to the next, unless they are known to be quicker. Who comes too early is told another moment;
- * a slow start, while a crowd arrives, must not have everybody wait for longer than the server needs.
- */
-const usualPace = (patience * 1000) / mostWaiting
 
-export function createGate(): Gate {
+/** `patience` in seconds: how long somebody waits for a turn. */
+export function createGate(patience = 10): Gate {
+  /**
+   * Milliseconds from one turn to the next, unless they are known to be quicker. Who comes too early is told another
+   * moment; a slow start, while a crowd arrives, must not have everybody wait for longer than the server needs.
+   */
+  const usualPace = (patience * 1000) / mostWaiting
   /** By the monotonic clock, in milliseconds. */
   let pausedUntil = 0
   let running = 0

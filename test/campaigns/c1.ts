@@ -43,7 +43,7 @@ interface Ground {
 }
 
 export const campaign: Campaign = {
-  title: 'token, revocation and userinfo endpoints that break in every way',
+  title: 'token, revocation, introspection and userinfo endpoints that break in every way',
   within: { short: 60, long: 600 },
   async run({ long, random }) {
     const ground = await prepareGround()
@@ -214,7 +214,7 @@ async function misbehave({ server, front, app }: Ground, { fault, operation }: C
   await front.behave(fault.does.front)
 }
 
-/** The three endpoints are reached through the front, by a name of their own. */
+/** The four endpoints are reached through the front, by a name of their own. */
 function behind(front: Front): ServerFault {
   const origin = `http://op.localhost:${front.port}`
   return {
@@ -222,6 +222,7 @@ function behind(front: Front): ServerFault {
       ...metadata(op),
       token_endpoint: `${origin}/token`,
       revocation_endpoint: `${origin}/revoke`,
+      introspection_endpoint: `${origin}/introspect`,
       userinfo_endpoint: `${origin}/userinfo`,
     }),
   }

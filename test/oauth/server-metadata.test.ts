@@ -192,6 +192,30 @@ test.each(['token_endpoint_auth_methods_supported'])('%s must be a list of texts
   }
 })
 
+test('T103 where tokens are introspected matters only to whoever does so', async () => {
+  const issuer = 'https://auth.example.com'
+  const source = (uses: 'login' | 'introspection', changes: Record<string, unknown>) => {
+    const http: HttpClient = async () => Response.json({ ...metadataOf(issuer), ...changes })
+    return discoveredMetadata({
+      issuer,
+      http,
+      emit: () => undefined,
+      now: () => 0,
+      ...(uses === 'introspection' && { uses: ['introspection_endpoint'] }),
+    })().catch((error: unknown) => error)
+  }
+  for (const [name, value] of [
+    ['introspection_endpoint', 'http://auth.example.com/introspect'],
+    ['introspection_endpoint_auth_methods_supported', 'client_secret_basic'],
+  ] as const) {
+    expect(await source('login', { [name]: value })).toMatchObject({ issuer })
+    expect(await source('introspection', { [name]: value })).toMatchObject({
+      code: 'invalid_server_metadata',
+      message: expect.stringContaining(`"${name}" is not `),
+    })
+  }
+})
+
 describe('T74 a server that comes and goes', () => {
   const down = () => reset()
 

@@ -170,6 +170,7 @@ const settings = {
   http: () => Promise.reject(new Error('nothing is to be fetched')),
   emit: () => undefined,
   clockTolerance: 0,
+  timeout: 5,
   now: () => 0,
 }
 

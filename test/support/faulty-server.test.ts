@@ -4,6 +4,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { openBrowser } from './browser.js'
 import { startFaultyServer, type FaultyServer, type FaultyServerOptions } from './faulty-server.js'
 import { clientCredentialsFaults } from './faulty-server/faults/client-credentials.js'
+import { introspectionFaults } from './faulty-server/faults/introspection.js'
 import { faults, type Fault, type FaultName } from './faulty-server/faults.js'
 import { logoutTokenFaults } from './faulty-server/faults/logout-token.js'
 import { logoutModules } from './faulty-server/faults/modules-logout.js'
@@ -23,6 +24,7 @@ describe('a correct server', () => {
       authorize: 1,
       token: 1,
       revocation: 0,
+      introspection: 0,
       userinfo: 1,
       endSession: 0,
       unknown: 0,
@@ -140,7 +142,7 @@ describe('a fault', () => {
     'oidcc-client-test-scope-userinfo-claims',
     'auth-time-old',
     'auth-time-missing',
-    ...(Object.keys(clientCredentialsFaults) as FaultName[]),
+    ...(Object.keys({ ...clientCredentialsFaults, ...introspectionFaults }) as FaultName[]),
     'acr-wrong',
     // It has no limit for an answer.
     'token-huge',

@@ -5,6 +5,7 @@ import { json, send, type Answer } from './faulty-server/answer.js'
 import { authorize } from './faulty-server/authorization.js'
 import { discoveryPath } from './faulty-server/discovery.js'
 import { endSession } from './faulty-server/end-session.js'
+import { introspection } from './faulty-server/introspection.js'
 import { faults, type Fault, type FaultName } from './faulty-server/faults.js'
 import {
   changeSecret,
@@ -174,6 +175,7 @@ const answers: Readonly<
   token,
   userinfo: answerUserinfoRequest,
   revocation,
+  introspection,
   endSession,
   unknown: () => json({ error: 'not_found' }, 404),
 }
@@ -185,6 +187,7 @@ function endpointAt(op: Provider, path: string): Endpoint {
     '/authorize': 'authorize',
     '/token': 'token',
     '/revoke': 'revocation',
+    '/introspect': 'introspection',
     '/userinfo': 'userinfo',
     '/end-session': 'endSession',
   }
@@ -198,6 +201,7 @@ function countsOf(requests: readonly RecordedRequest[]): Record<Endpoint, number
     authorize: 0,
     token: 0,
     revocation: 0,
+    introspection: 0,
     userinfo: 0,
     endSession: 0,
     unknown: 0,

@@ -163,13 +163,14 @@ const refusals: readonly Fault[] = [
   {
     name: 'invalid_client', // our own mistake, for which nobody is signed out
     kind: 'refused',
-    only: [...grants, 'revocation'],
+    only: [...grants, 'revocation', 'introspection'],
     does: { answer: () => json({ error: 'invalid_client' }, 401, { 'www-authenticate': 'Basic' }) },
     but: {
       'code exchange': { outcome: { code: 'invalid_client', status: 500 } },
       'client credentials': { outcome: { code: 'invalid_client', status: 500 } },
       refresh: { outcome: { code: 'invalid_client', status: 500, session: 'kept' } },
       revocation: { outcome: { code: 'invalid_client' } },
+      introspection: { outcome: { code: 'invalid_client', status: 500 } },
     },
   },
   {
@@ -205,6 +206,28 @@ const profiles: readonly Fault[] = [
   },
 ]
 
+const introspections: readonly Fault[] = [
+  ...[false, 'true', 1, null, undefined].map((active) => said({ active }, 'refused')), // RFC 7662 §2.2: a boolean
+  said({ iss: 'https://other.example' }, 'refused'),
+  said({ aud: 'https://other.example' }, 'refused'),
+  said({ exp: 1 }, 'refused'),
+  said({ token_type: 'DPoP' }, 'refused'),
+  said({ exp: undefined }, 'good'),
+  {
+    name: 'a signed answer', // RFC 9701, which is not asked for
+    kind: 'unusable',
+    only: ['introspection'],
+    does: { answer: () => typed('e30.e30.e30', 'application/token-introspection+jwt') },
+  },
+  {
+    name: 'invalid_request', // about our request, and not about the token
+    kind: 'refused',
+    only: ['introspection'],
+    does: { answer: () => json({ error: 'invalid_request' }, 400) },
+    but: { introspection: { outcome: { code: 'server_refused', status: 500 } } },
+  },
+]
+
 export const faults: readonly Fault[] = [
   ...transport,
   ...statuses,
@@ -213,6 +236,7 @@ export const faults: readonly Fault[] = [
   ...tokenFields,
   ...refusals,
   ...profiles,
+  ...introspections,
 ]
 
 /** How many requests the server sees when none of them gets through. */
@@ -222,6 +246,7 @@ function unseen(once: number, twice: number): NonNullable<Fault['but']> {
     refresh: { outcome: { requests: twice } },
     revocation: { outcome: { requests: once } },
     'client credentials': { outcome: { requests: once } },
+    introspection: { outcome: { requests: once } },
     userinfo: { outcome: { requests: once } },
   }
 }
@@ -236,6 +261,17 @@ function field(name: string, value: unknown, kind: Kind): Fault {
     kind,
     only: grants,
     does: { answer: (_op, response) => json({ ...response, [name]: value }) },
+  }
+}
+
+function said(changes: Readonly<Record<string, unknown>>, kind: Kind): Fault {
+  return {
+    name: Object.entries(changes)
+      .map(([name, value]) => (value === undefined ? `no ${name}` : `${name} ${JSON.stringify(value)}`))
+      .join(),
+    kind,
+    only: ['introspection'],
+    does: { answer: (_op, response) => json({ ...response, ...changes }) },
   }
 }
 

@@ -9,12 +9,19 @@ import type { FaultyServer } from '../../support/faulty-server.js'
 import type { Steps } from '../../support/faulty-server/provider.js'
 import { correctSteps } from '../../support/faulty-server/steps.js'
 import { location } from '../../support/requests.js'
+import { apiAudience } from '../support/api.js'
 import type { ToldEvent } from '../support/app-worker.js'
 import { signIn } from '../support/sign-in.js'
 import type { FaultyAnswer, Kind } from './faults.js'
 
 export type OperationName =
-  'code exchange' | 'refresh' | 'refresh of a spent token' | 'client credentials' | 'revocation' | 'userinfo'
+  | 'code exchange'
+  | 'refresh'
+  | 'refresh of a spent token'
+  | 'client credentials'
+  | 'revocation'
+  | 'introspection'
+  | 'userinfo'
 
 export interface Outcome {
   /** The code of the `OAuthError`, as the page or the event has it. */
@@ -31,7 +38,7 @@ export interface Outcome {
 }
 
 export interface Operation {
-  readonly endpoint: 'token' | 'revocation' | 'userinfo'
+  readonly endpoint: 'token' | 'revocation' | 'introspection' | 'userinfo'
   readonly usesUserinfo?: true
   /** What follows from each kind of failure; a kind that is left out does not occur. */
   readonly outcomes: Readonly<Partial<Record<Kind, Outcome>>>
@@ -130,6 +137,35 @@ export const operations: Readonly<Record<OperationName, Operation>> = {
         result: async (_page, events) => ({
           code: codeOf(events, 'revocation_failed'),
           session: (await isSignedIn(url, browser)) ? 'kept' : 'ended',
+        }),
+      }
+    },
+  },
+  // Whatever happens, nobody is told that the token is bad, and nobody is let in.
+  introspection: {
+    endpoint: 'introspection',
+    outcomes: {
+      lost: { code: 'server_unavailable', status: 503, retryAfter: soon, session: 'none', requests: 1 },
+      away: { code: 'server_unavailable', status: 503, retryAfter: soon, session: 'none', requests: 1 },
+      unusable: {
+        code: 'invalid_server_response',
+        status: 503,
+        retryAfter: soon,
+        session: 'none',
+        requests: 1,
+      },
+      refused: { code: 'invalid_token', status: 401, session: 'none', requests: 1 },
+      good: { code: 'none', status: 200, session: 'none', requests: 1 },
+    },
+    steps: (answer) => ({ answerIntrospection: answer }),
+    prepare: async ({ url, browser }) => {
+      const { body: token } = await browser.visit(`${url}/service?resource=${apiAudience}`, { follow: false })
+      const headers = { authorization: `Bearer ${token}` }
+      return {
+        run: () => browser.fetch(`${url}/api`, { headers }),
+        result: async (page) => ({
+          code: page.status === 200 ? 'none' : (JSON.parse(page.body) as { error: string }).error,
+          session: 'none',
         }),
       }
     },

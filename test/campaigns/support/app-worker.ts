@@ -5,13 +5,16 @@ import express, { type Express } from 'express'
 import session, { MemoryStore } from 'express-session'
 import {
   clientCredentials,
+  oauthBearer,
   oauthLogin,
   type ClientCredentialsOptions,
+  type OAuthBearerOptions,
   type OAuthErrorCode,
   type OAuthEvent,
   type OAuthLoginOptions,
 } from 'express-oauth-kit'
 import { listening } from '../../support/listening.js'
+import { apiAudience } from './api.js'
 import { leap, travel } from './clock.js'
 import { addRoutes } from './routes.js'
 import { watchStalls } from './stalls.js'
@@ -112,18 +115,33 @@ function application(options: OAuthLoginOptions): Express {
     const secret = 'of the session cookie only'
     app.use(session({ secret, resave: false, saveUninitialized: false, store }))
   }
+  app.use('/api', oauthBearer(apiOptions(options)), (_req, res) => res.send('in'))
   app.use(oauthLogin(options))
-  app.get('/service', async (_req, res) => {
-    res.send(await clientCredentials(serviceOptions(options)).accessToken())
+  app.get('/service', async ({ query: { resource } }, res) => {
+    const request = typeof resource === 'string' ? { resource } : {}
+    res.send(await clientCredentials(serviceOptions(options)).accessToken(request))
   })
   addRoutes(app)
   return app
 }
 
 /** The same client on its own, which remembers nothing from one request to the next. */
-function serviceOptions(options: OAuthLoginOptions): ClientCredentialsOptions {
+function serviceOptions(options: OAuthLoginOptions) {
   const { issuer = '', clientId, clientSecret = '', timeout = 5 } = options
-  return { issuer, clientId, clientSecret, timeout, onEvent: () => undefined }
+  return {
+    issuer,
+    clientId,
+    clientSecret,
+    timeout,
+    onEvent: () => undefined,
+  } satisfies ClientCredentialsOptions
+}
+
+/** The server's access tokens are opaque: it is asked about each. */
+function apiOptions(options: OAuthLoginOptions): OAuthBearerOptions {
+  const { issuer, clientId, clientSecret, timeout, onEvent } = serviceOptions(options)
+  const introspection = { clientId, clientSecret }
+  return { issuer, audience: apiAudience, introspection, timeout, onEvent }
 }
 
 /** Names below `.localhost` are this machine's wherever it runs, or are not to be had at all. */

@@ -11,6 +11,7 @@ export function metadata(op: Provider): Record<string, unknown> {
     token_endpoint: `${op.issuer}/token`,
     userinfo_endpoint: `${op.issuer}/userinfo`,
     revocation_endpoint: `${op.issuer}/revoke`,
+    introspection_endpoint: `${op.issuer}/introspect`,
     end_session_endpoint: `${op.issuer}/end-session`,
     jwks_uri: op.issuer + op.jwksPath,
     scopes_supported: ['openid', 'profile', 'email', 'phone', 'address'],

@@ -6,6 +6,7 @@ import { authorizationFaults } from './faults/authorization-response.js'
 import { clientCredentialsFaults } from './faults/client-credentials.js'
 import { discoveryFaults } from './faults/discovery.js'
 import { idTokenFaults } from './faults/id-token.js'
+import { introspectionFaults } from './faults/introspection.js'
 import { basicModules } from './faults/modules-basic.js'
 import { configModules } from './faults/modules-config.js'
 import { formPostModules } from './faults/modules-form-post.js'
@@ -25,6 +26,7 @@ export const faults = {
   ...idTokenFaults,
   ...tokenFaults,
   ...clientCredentialsFaults,
+  ...introspectionFaults,
   ...discoveryFaults,
   ...logoutTokenFaults,
 } satisfies Record<string, Fault>

@@ -99,6 +99,10 @@ export interface Steps {
   /** Takes a token back. */
   answerRevocation(op: Provider, request: RecordedRequest): Awaitable<Answer>
 
+  /** What is said of a token that is good. */
+  introspection(op: Provider, authorization: Authorization, token: string): Awaitable<Record<string, unknown>>
+  answerIntrospection(op: Provider, response: Record<string, unknown>): Awaitable<Answer>
+
   userinfo(op: Provider, authorization: Authorization): Awaitable<Record<string, unknown>>
   answerUserinfo(op: Provider, claims: Record<string, unknown>): Awaitable<Answer>
 

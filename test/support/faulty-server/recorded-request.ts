@@ -12,7 +12,15 @@ export interface RecordedRequest {
 }
 
 export type Endpoint =
-  'discovery' | 'jwks' | 'authorize' | 'token' | 'revocation' | 'userinfo' | 'endSession' | 'unknown'
+  | 'discovery'
+  | 'jwks'
+  | 'authorize'
+  | 'token'
+  | 'revocation'
+  | 'introspection'
+  | 'userinfo'
+  | 'endSession'
+  | 'unknown'
 
 export async function recordedRequest(
   request: IncomingMessage,

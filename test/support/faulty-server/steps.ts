@@ -4,6 +4,7 @@ import { clientComplaints } from './client-authentication.js'
 import { answerDiscovery, metadata } from './discovery.js'
 import { answerEndSession, endSessionComplaints } from './end-session.js'
 import { idToken, idTokenClaims, idTokenHeader } from './id-token.js'
+import { answerIntrospection, introspectionResponse } from './introspection.js'
 import { answerJwks, jwks } from './jwks.js'
 import type { Steps } from './provider.js'
 import { logoutToken, logoutTokenClaims, logoutTokenHeader } from './logout-token.js'
@@ -24,6 +25,8 @@ export const correctSteps: Steps = {
   tokenResponse,
   answerToken,
   answerRevocation,
+  introspection: introspectionResponse,
+  answerIntrospection,
   idTokenHeader,
   idTokenClaims,
   idToken,

@@ -56,7 +56,7 @@ export async function guardedApi(options: ApiOptions = {}): Promise<{ api: Api; 
   return { issuer, api: await startApi(issuer, options) }
 }
 
-export async function startApi(issuer: Issuer, options: ApiOptions = {}): Promise<Api> {
+export async function startApi(issuer: Pick<Issuer, 'url'>, options: ApiOptions = {}): Promise<Api> {
   const events: OAuthEvent[] = []
   const errors: unknown[] = []
   const app = (options.framework === '4' ? express4 : express)()
