@@ -17,8 +17,9 @@ export type Audience = string | readonly string[] | { claim: string; values: rea
 /** What may be said of an authorization server, apart from its name. */
 export interface IssuerDetails {
   /**
-   * This API, as tokens have it in `aud`. With several, a token for one of them will do. For servers that send no `aud`, name
-   * the claim that says as much: `{ claim: 'client_id', values: ['…'] }`; then that claim decides, whatever `aud` says.
+   * This API, as tokens have it in `aud`; needed, here or with each of `issuers`. With several, a token for one of them will
+   * do. For servers that send no `aud`, name the claim that says as much: `{ claim: 'client_id', values: ['…'] }`; then that
+   * claim decides, whatever `aud` says.
    */
   audience?: Audience
   /**

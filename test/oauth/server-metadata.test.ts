@@ -330,6 +330,19 @@ describe('a document at a place that was named', () => {
     },
   )
 
+  test('is asked for at that place alone', async () => {
+    const server = await startLocalServer(() => json({}, 404))
+    const source = discoveredMetadata({
+      issuer: server.url,
+      url: server.url + place,
+      http: httpClient(),
+      emit: () => undefined,
+      now: () => 0,
+    })
+    await expect(source()).rejects.toMatchObject({ code: 'invalid_server_response' })
+    expect(server.requests).toEqual([`GET ${place}`])
+  })
+
   test('may name loopback where it is on loopback itself', async () => {
     const { answer } = await named({ jwks_uri: 'http://127.0.0.1:1/keys' })
     expect(answer).toMatchObject({ jwks_uri: 'http://127.0.0.1:1/keys' })

@@ -148,6 +148,28 @@ test('what must be given does not compile without it', () => {
   oauthBearer({ issuer, audience, validate: () => undefined })
 })
 
+test('of two servers with tenants each has its own, though they name them by the same claim', async () => {
+  const asked: string[] = []
+  const tenants = (tenant: string) => asked.push(tenant) > 0
+  const other = 'https://other.example/{tid}'
+  const options = {
+    issuers: [
+      { issuer: template, tenants },
+      { issuer: other, tenants: ['a'] },
+    ],
+    audience,
+  }
+  const check = checkOptions('make', options, { issuers: true, audience: true })
+  const trust = trustedIssuers(options, settings, check)
+  const trusted = await trust.of({ iss: 'https://other.example/a', tid: 'a' }, undefined)
+  expect(trusted.issuer).toBe('https://other.example/a')
+  expect(asked).toEqual([])
+  expect((await trust.of({ iss: template.replace('{tid}', 'a'), tid: 'a' }, undefined)).issuer).toContain(
+    '/a/v2.0',
+  )
+  expect(asked).toEqual(['a'])
+})
+
 test('options that an app changes later change nothing', async () => {
   const tenants = ['a']
   const values = ['one']
