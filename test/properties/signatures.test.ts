@@ -1,5 +1,5 @@
 /** Spellings of a JWT and its signature: what jose refuses is refused here, and what Node would spell anew, too. */
-import { constants, generateKeyPairSync, KeyObject, sign } from 'node:crypto'
+import { constants, generateKeyPairSync, sign, type KeyObject } from 'node:crypto'
 import * as fc from 'fast-check'
 import { compactVerify } from 'jose'
 import { describe, expect, it } from 'vitest'
@@ -11,7 +11,7 @@ import { verifySignature } from '../../lib/jose/verify.js'
 const segment = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
 
 describe('the spelling of a segment', () => {
-  const alphabet = [...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_']
+  const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'.split('')
   const encoded = fc.oneof(
     fc.array(fc.constantFrom(...alphabet), { maxLength: 12 }).map((letters) => letters.join('')),
     fc
@@ -39,7 +39,8 @@ describe('the spelling of a segment', () => {
         const value = place === 0 ? { alg: 'RS256', filler } : { filler }
         const text = segment(value).slice(0, -1) + last
         const isCanonical = Buffer.from(text, 'base64url').toString('base64url') === text
-        if (!isCanonical) expect(isGood(parts.with(place, text).join('.'))).toBe(false)
+        fc.pre(!isCanonical)
+        expect(isGood(parts.with(place, text).join('.'))).toBe(false)
         expect(isGood(parts.with(place, segment(value)).join('.'))).toBe(true)
       }),
       { numRuns: 500 },
@@ -77,10 +78,14 @@ describe('a signature that was tampered with', () => {
     }),
   )
 
+  function unknownKey(): never {
+    throw new Error('there is no such key')
+  }
+
   it.each(Object.keys(keys) as Algorithm[])(
     '%s: what jose refuses is refused, the rest is taken',
     async (alg) => {
-      const { publicKey, privateKey, hash } = keys[alg] ?? rsa
+      const { publicKey, privateKey, hash } = keys[alg] ?? unknownKey()
       const set = staticKeySet(publicKey)
       const front = `${segment({ alg })}.${segment({ sub: 'a' })}`
       const signature = sign(hash, Buffer.from(front), {
