@@ -247,6 +247,19 @@ describe('T90 a flood of unknown keys', () => {
     expect(issuer.keyFetches).toBe(4)
   })
 
+  test('T90 a rotation is seen for tokens that name no key, and a forged one is tried no more than that', async () => {
+    const { api, issuer } = await guardedApi()
+    const nameless = (key = firstKey(issuer)) => issuer.token({}, { kid: undefined }, rs256(key))
+    expect(await api.verdict(nameless())).toBe('200')
+    issuer.keys = [await newSigningKey()]
+    expect(await api.verdict(nameless())).toBe('200')
+    expect(issuer.keyFetches).toBe(2)
+    const stranger = await newSigningKey()
+    for (let request = 0; request < 5; request++)
+      expect(await api.verdict(nameless(stranger))).toBe('401 signature')
+    expect(issuer.keyFetches).toBe(3)
+  })
+
   test('T90 a rotation in a flood is seen within half a minute', async () => {
     setClock()
     const { api, issuer } = await guardedApi()
