@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { remoteDocument } from '../lib/remote-document.js'
 
 /** A document at a time of its own; `load` can be told to fail, or to wait. */
-function document() {
+function document({ staleFor = 3600 } = {}) {
   const clock = { now: 1_000_000 }
   const failures: { error: unknown; stale: boolean }[] = []
   const server = { loads: 0, error: undefined as Error | undefined, gate: Promise.resolve() }
@@ -15,7 +15,7 @@ function document() {
       return `v${version}`
     },
     lifetime: () => 600,
-    staleFor: 3600,
+    staleFor,
     onFailure: (error, stale) => failures.push({ error, stale }),
     now: () => clock.now,
   })
@@ -230,7 +230,7 @@ describe('after a quiet time', () => {
   })
 
   test('nobody waits for a server that failed within the last hour, and everybody after that', async () => {
-    const { kept, clock, server } = document()
+    const { kept, clock, server } = document({ staleFor: 86_400 })
     await kept.current()
     server.error = new Error('away')
     await kept.refetch().catch(() => undefined)
