@@ -5,6 +5,7 @@ import {
   oauthBearer,
   oauthLogin,
   type OAuthBearerOptions,
+  type OAuthBearerSettings,
   type OAuthLoginOptions,
 } from '../lib/index.js'
 import { checkOptions } from '../lib/options.js'
@@ -129,13 +130,14 @@ describe('the options of oauthBearer', () => {
 
   test('the least that works, and everything', () => {
     expect(bearer({})).toBe('nothing was thrown')
-    const all: Required<OAuthBearerOptions> = {
+    const all: Omit<Required<OAuthBearerSettings>, 'protectedResource'> = {
       ...good,
       jwksUri: 'https://auth.example.com/keys',
       algorithms: ['ES256'],
       clockTolerance: 0,
       rememberedTokens: 0,
       timeout: 1,
+      scope: 'read:projects write:projects',
       realm: 'projects',
       fetch,
       onError: 'next',

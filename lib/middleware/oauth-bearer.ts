@@ -1,26 +1,41 @@
 /** Guards an API: requests need an access token that its authorization server issued for it (RFC 6750). */
 
-import { isOAuthError } from '../errors.js'
+import { isOAuthError, OAuthError } from '../errors.js'
+import { checkedScope } from '../oauth/requested-access.js'
 import { checkOptions, type OptionChecks } from '../options.js'
 import type { BearerAuth } from '../resource/bearer-auth.js'
 import { bearerChallenge, type ChallengeOptions } from '../resource/challenge.js'
 import {
   knownVerifierOptions,
   tokenVerifier,
+  type TokenSource,
   type Verifier,
-  type VerifierOptions,
+  type VerifierSettings,
 } from '../resource/verifier.js'
 import { attachKnownAuth, type AuthSource } from './auth.js'
 import { sendJson, type Middleware } from './request.js'
 
-export interface OAuthBearerOptions extends VerifierOptions {
+/** All options of the guard; {@link TokenSource} says which of them are needed. */
+export interface OAuthBearerSettings extends VerifierSettings {
+  /**
+   * Scopes that every request needs, space-delimited. A token without them gets a 403. Every challenge names them, also
+   * beside those of `requireScope`: clients know at once all that an operation needs. Default: none.
+   */
+  scope?: string
   /** The `realm` of challenges. Default: none. */
   realm?: string
   /** `answer`: JSON with the challenge. `next`: the error, which carries the challenge, goes to the app's error handler. Default `answer`. */
   onError?: 'answer' | 'next'
 }
 
-const known: Record<keyof OAuthBearerOptions, true> = { ...knownVerifierOptions, realm: true, onError: true }
+export type OAuthBearerOptions = OAuthBearerSettings & TokenSource
+
+const known: Record<keyof OAuthBearerSettings, true> = {
+  ...knownVerifierOptions,
+  scope: true,
+  realm: true,
+  onError: true,
+}
 
 /** The middleware, and what it checks tokens with. */
 export interface OAuthBearer extends Middleware, Pick<Verifier, 'ready'> {}
@@ -32,10 +47,16 @@ export interface OAuthBearer extends Middleware, Pick<Verifier, 'ready'> {}
 export function oauthBearer(options: OAuthBearerOptions): OAuthBearer {
   const check = checkOptions('oauthBearer', options, known)
   const realm = checkedRealm(options.realm, check)
+  const scope = checkedNeededScope(options.scope, check)
   const onError = check.oneOf('onError', options.onError, ['answer', 'next'], 'answer')
   const verifier = tokenVerifier(options, check)
   const { emit, ready } = verifier
-  const challenge: ChallengeOptions = realm === undefined ? {} : { realm }
+  const resourceMetadata = options.protectedResource?.metadataUrl
+  const challenge: ChallengeOptions = {
+    scope,
+    ...(realm !== undefined && { realm }),
+    ...(resourceMetadata !== undefined && { resourceMetadata }),
+  }
 
   const refuse: AuthSource['refuse'] = (error, _req, res, next) => {
     if (!isOAuthError(error)) {
@@ -60,25 +81,39 @@ export function oauthBearer(options: OAuthBearerOptions): OAuthBearer {
     sendJson(res, error.status, error.toJSON())
   }
 
+  const admit = (auth: BearerAuth, ...[req, res, next]: Parameters<Middleware>) => {
+    const refusal = missingScope(auth, scope)
+    if (refusal) {
+      refuse(refusal, req, res, next)
+      return
+    }
+    attachKnownAuth(req, new BearerSource(auth, refuse), auth)
+    next()
+  }
+
   const middleware: Middleware = (req, res, next) => {
     const recalled = verifier.recall(req)
     if (recalled) {
-      attachKnownAuth(req, new BearerSource(recalled, refuse), recalled)
-      next()
+      admit(recalled, req, res, next)
       return
     }
     verifier
       .authenticate(req)
       .then(
-        (auth) => {
-          attachKnownAuth(req, new BearerSource(auth, refuse), auth)
-          next()
-        },
+        (auth) => admit(auth, req, res, next),
         (error: unknown) => refuse(error, req, res, next),
       )
       .catch(next) // a mistake on the way to an answer must not leave the request open
   }
   return Object.assign(middleware, { ready })
+}
+
+function missingScope({ scopes }: BearerAuth, needed: readonly string[]): OAuthError | undefined {
+  if (needed.every((scope) => scopes.includes(scope))) return undefined
+  return new OAuthError('insufficient_scope', {
+    scope: needed,
+    hint: `Needed: ${needed.join(' ')}. Granted: ${scopes.join(' ') || 'nothing'}.`,
+  })
 }
 
 /** A user who is known by a token, for this request. */
@@ -98,6 +133,12 @@ class BearerSource implements AuthSource {
   confirm(): BearerAuth {
     return this.#auth
   }
+}
+
+function checkedNeededScope(scope: string | undefined, check: OptionChecks): readonly string[] {
+  if (scope === undefined) return []
+  check.string('scope', scope, 'give scopes, separated by one space each, or leave it out')
+  return checkedScope(scope, check)
 }
 
 function checkedRealm(realm: string | undefined, check: OptionChecks): string | undefined {

@@ -9,14 +9,21 @@ import { judgeAccessToken } from '../oauth/access-token.js'
 import { checkOptions, type OptionChecks } from '../options.js'
 import { BearerUser, type BearerAuth } from './bearer-auth.js'
 import { credentialsOf, isRepeated, type Credentials } from './credentials.js'
-import { trustedIssuers } from './trusted-issuers.js'
+import { audienceOf, isResourceDescription, type ResourceDescription } from './resource-metadata.js'
+import { trustedIssuers, type IssuerOptions } from './trusted-issuers.js'
 import { verifiedTokens, type VerifiedToken } from './verified-tokens.js'
 
-export interface VerifierOptions {
-  /** The authorization server's identifier, exactly as tokens have it in `iss`. */
-  issuer: string
-  /** This API, as tokens have it in `aud`. With several, a token for one of them will do. */
-  audience: string | readonly string[]
+/** All options of a verifier; {@link TokenSource} says which of them are needed. */
+export interface VerifierSettings {
+  /** The authorization server's identifier, exactly as tokens have it in `iss`. Needed unless `protectedResource` names it. */
+  issuer?: string
+  /**
+   * This API, as tokens have it in `aud`. With several, a token for one of them will do. Needed unless there is a
+   * `protectedResource`; then the default is its URL, for servers that put the resource a client asks for into `aud`.
+   */
+  audience?: string | readonly string[]
+  /** What `protectedResource()` returned: names the issuers and the audience, and every challenge tells where its metadata is. */
+  protectedResource?: ResourceDescription
   /** Where the server's keys are. Default: what its metadata says. */
   jwksUri?: string
   /** Signature algorithms that are accepted. Default: all asymmetric ones. */
@@ -36,9 +43,17 @@ export interface VerifierOptions {
   onEvent?: (event: OAuthEvent) => void
 }
 
-export const knownVerifierOptions: Record<keyof VerifierOptions, true> = {
+/** Whose tokens are good, and for what: both are named, or the protected resource names them. */
+export type TokenSource =
+  | { readonly issuer: string; readonly audience: string | readonly string[] }
+  | { readonly protectedResource: ResourceDescription }
+
+export type VerifierOptions = VerifierSettings & TokenSource
+
+export const knownVerifierOptions: Record<keyof VerifierSettings, true> = {
   issuer: true,
   audience: true,
+  protectedResource: true,
   jwksUri: true,
   algorithms: true,
   clockTolerance: true,
@@ -78,7 +93,7 @@ export interface TokenVerifier extends Verifier {
   readonly emit: Emit
 }
 
-export function tokenVerifier(options: VerifierOptions, check: OptionChecks): TokenVerifier {
+export function tokenVerifier(options: VerifierSettings, check: OptionChecks): TokenVerifier {
   check.function('fetch', options.fetch)
   check.function('onEvent', options.onEvent)
   const clock = () => Date.now()
@@ -89,7 +104,7 @@ export function tokenVerifier(options: VerifierOptions, check: OptionChecks): To
     check.seconds('timeout', options.timeout, { default: 5, min: 0.1, max: 600 }),
   )
   const clockTolerance = check.seconds('clockTolerance', options.clockTolerance, { default: 30, max: 300 })
-  const issuers = trustedIssuers([options], { http, emit, clockTolerance, now }, check)
+  const issuers = trustedIssuers(trusted(options, check), { http, emit, clockTolerance, now }, check)
   const remembered = checkedRemembered(options.rememberedTokens, check)
   const tokens = remembered === 0 ? undefined : verifiedTokens({ maxEntries: remembered, clock })
 
@@ -110,7 +125,7 @@ export function tokenVerifier(options: VerifierOptions, check: OptionChecks): To
       header,
       key: await verifySignature(keySet, jwt),
       keySet,
-      auth: new BearerUser(token, issuer.issuer, accessToken),
+      auth: new BearerUser(token, issuer.issuer, accessToken, options.protectedResource),
       until: accessToken.expiresAt + clockTolerance,
       isEnough: true,
     }
@@ -134,4 +149,25 @@ export function tokenVerifier(options: VerifierOptions, check: OptionChecks): To
 function checkedRemembered(most = 20_000, check: OptionChecks): number {
   if (Number.isInteger(most) && most >= 0 && most <= 1_000_000) return most
   return check.refuse('rememberedTokens', `is ${most}`, 'give a whole number from 0 to 1 000 000')
+}
+
+/** The authorization servers: the one that is named, or those of the protected resource. */
+function trusted(options: VerifierSettings, check: OptionChecks): readonly IssuerOptions[] {
+  const { issuer, protectedResource, ...rest } = options
+  // Who left both out is told so where issuers are checked.
+  if (protectedResource === undefined) return [{ ...rest, issuer: issuer as string }]
+  if (!isResourceDescription(protectedResource))
+    check.refuse('protectedResource', 'is something else', 'pass what protectedResource() returned')
+  if (issuer !== undefined) {
+    check.refuse(
+      'issuer',
+      'is given beside "protectedResource"',
+      'leave it out: clients are sent to the issuers that the protected resource names, so theirs are the tokens',
+    )
+  }
+  const { issuers } = protectedResource
+  if (rest.jwksUri !== undefined && issuers.length > 1)
+    check.refuse('jwksUri', 'is given for several issuers', 'leave it out: each has keys of its own')
+  const audience = rest.audience ?? audienceOf(protectedResource)
+  return issuers.map((one) => ({ ...rest, audience, issuer: one }))
 }

@@ -14,7 +14,7 @@ export function upToDate(readme: string): string {
     )
     .replace(
       section('options oauthBearer'),
-      `$1\n\n${optionsTable('lib/middleware/oauth-bearer.ts', 'OAuthBearerOptions')}\n\n$2`,
+      `$1\n\n${optionsTable('lib/middleware/oauth-bearer.ts', 'OAuthBearerSettings')}\n\n$2`,
     )
     .replace(
       section('options clientCredentials'),
