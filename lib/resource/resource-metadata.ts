@@ -67,12 +67,9 @@ export interface ResourceDescription {
 
 /** Whether an option holds one, and not the options for one. */
 export function isResourceDescription(value: unknown): value is ResourceDescription {
-  return (
-    value !== null &&
-    (typeof value === 'object' || typeof value === 'function') &&
-    'metadataUrl' in value &&
-    'issuers' in value
-  )
+  if (value === null || (typeof value !== 'object' && typeof value !== 'function')) return false
+  const { resource, issuers, metadataUrl } = value as Partial<ResourceDescription>
+  return [resource, metadataUrl].every((url) => typeof url === 'string') && Array.isArray(issuers)
 }
 
 export const wellKnownPath = '/.well-known/oauth-protected-resource'

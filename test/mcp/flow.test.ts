@@ -108,20 +108,28 @@ describe('with a refresh token', () => {
   })
 })
 
-test('calls in a batch need what each of them needs', async () => {
+test.each(generations)('a server at the root of its host, for a client of version %s', async (generation) => {
+  const world = await startWorld({ path: '', serve: stateless('2.x', [], '/') })
+  const client = await mcpClient(generation, world.url)
+  await client.connect()
+  expect(await client.call('list')).toBe('two projects')
+  expect(world.trace).toContain('GET /.well-known/oauth-protected-resource 200')
+})
+
+test('no way of writing a call hides the tool from the guard of version 1', async () => {
   const world = await startWorld({ serve: stateless('1.x') })
   const client = await mcpClient('1.x', world.url)
   await client.connect()
   const authorization = `Bearer ${client.token()}`
   const call = (name: string) => ({ jsonrpc: '2.0', id: name, method: 'tools/call', params: { name } })
-  const send = async (body: unknown) => {
-    const headers = {
-      authorization,
-      'content-type': 'application/json',
-      accept: 'application/json, text/event-stream',
-    }
+  const send = async (body: unknown, type = 'application/json') => {
+    const headers = { authorization, 'content-type': type, accept: 'application/json, text/event-stream' }
     return (await fetch(world.url, { method: 'POST', headers, body: JSON.stringify(body) })).status
   }
   expect(await send([call('list')])).toBe(200)
   expect(await send([call('list'), call('remove')])).toBe(403)
+  expect(await send([null, call('remove')])).toBe(403)
+  // The parser of Express and that of the SDK need not agree about these.
+  for (const type of ['application/json; x', 'application/json;;', 'Application/JSON;charset', 'text/plain'])
+    expect(await send(call('remove'), type)).toBe(403)
 })

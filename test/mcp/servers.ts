@@ -14,20 +14,20 @@ export type Seen = Record<string, unknown>
 export type Serve = (app: Express, guard: Middleware) => void
 
 /** A request of its own for every message, with no session. */
-export function stateless(generation: Generation, seen: Seen[] = []): Serve {
+export function stateless(generation: Generation, seen: Seen[] = [], path = '/mcp'): Serve {
   const { server1, server2 } = projects(seen)
   if (generation === '2.x') {
     const handler = toNodeHandler(createMcpHandler(server2))
     // Its own types do not fit Node's where optional members are exact.
-    return (app, guard) => app.all('/mcp', guard, (req: object, res) => handler(req as NodeRequest, res))
+    return (app, guard) => app.all(path, guard, (req: object, res) => handler(req as NodeRequest, res))
   }
   return (app, guard) => {
-    app.post('/mcp', guard, express.json(), guardTools, async (req: Parsed, res) => {
+    app.post(path, guard, express.json({ type: () => true }), requireToolScope, async (req: Parsed, res) => {
       const transport = new StreamableHTTPServerTransport()
       await server1().connect(transport)
       await transport.handleRequest(req, res, req.body)
     })
-    app.all('/mcp', guard, (_req, res) => void res.set('allow', 'POST').sendStatus(405))
+    app.all(path, guard, (_req, res) => void res.set('allow', 'POST').sendStatus(405))
   }
 }
 
@@ -93,14 +93,14 @@ function projects(seen: Seen[]) {
 type NodeRequest = Parameters<ReturnType<typeof toNodeHandler>>[0]
 type Parsed = IncomingMessage & { body?: unknown }
 
-const scopeOfTool = new Map([['remove', 'mcp:admin']])
+const scopeOf = new Map([['remove', 'mcp:admin']])
 
-/** For version 1, whose tools have no scopes of their own. A body may be a batch. */
-const guardTools: express.RequestHandler = (req: Parsed, res, next) => {
-  const messages = [req.body].flat() as { method?: unknown; params?: { name?: string } }[]
-  const needed = messages
-    .filter(({ method }) => method === 'tools/call')
-    .flatMap(({ params }) => scopeOfTool.get(params?.name ?? '') ?? [])
+/** For version 1, whose tools have no scopes of their own. */
+const requireToolScope: express.RequestHandler = (req: Parsed, res, next) => {
+  const messages = [req.body].flat() as ({ method?: unknown; params?: { name: string } } | null)[]
+  const needed = messages.flatMap((one) =>
+    one?.method === 'tools/call' ? (scopeOf.get(one.params?.name ?? '') ?? []) : [],
+  )
   if (needed.length > 0) requireScope(needed)(req, res, next)
   else next()
 }

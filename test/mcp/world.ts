@@ -26,18 +26,25 @@ export interface World {
 
 export interface WorldOptions {
   readonly refreshTokens?: boolean
+  /** Where the MCP server is. Default: `/mcp`. */
+  readonly path?: string
   readonly guard?: Partial<OAuthBearerSettings>
   /** Mounts the MCP server. Default of `guard`: the one of the resource. */
   readonly serve: (app: Express, guard: ReturnType<typeof oauthBearer>, mcp: ProtectedResource) => void
 }
 
-export async function startWorld({ refreshTokens = false, guard = {}, serve }: WorldOptions): Promise<World> {
+export async function startWorld({
+  refreshTokens = false,
+  path = '/mcp',
+  guard = {},
+  serve,
+}: WorldOptions): Promise<World> {
   const trace: string[] = []
   const challenges: string[] = []
   const events: OAuthEvent[] = []
   const [servers, origins] = await twoServers()
   const [origin, issuer] = origins
-  const url = `${origin}/mcp`
+  const url = origin + path
   const mcp = protectedResource({
     resource: url,
     issuer,
@@ -54,16 +61,18 @@ export async function startWorld({ refreshTokens = false, guard = {}, serve }: W
   const traced =
     (listener: RequestListener): RequestListener =>
     (req, res) => {
-      const path = (req.url ?? '').split('?', 1)[0]?.replace(/\/(auth|interaction)\/[\w-]+/, '/$1/…')
+      const asked = (req.url ?? '').split('?', 1)[0]?.replace(/\/(auth|interaction)\/[\w-]+/, '/$1/…')
       res.once('finish', () => {
-        trace.push(`${req.method} ${path} ${res.statusCode}`)
+        trace.push(`${req.method} ${asked} ${res.statusCode}`)
         const challenge = res.getHeader('www-authenticate')
         if (challenge !== undefined) challenges.push(String(challenge))
       })
       listener(req, res)
     }
   servers[0].on('request', traced(app))
-  const resources = new Map([[url, 'mcp:read mcp:admin']])
+  // A bare origin is the same with and without a slash, to clients and to good servers.
+  const spellings = path === '' ? [url, `${url}/`] : [url]
+  const resources = new Map(spellings.map((one) => [one, 'mcp:read mcp:admin']))
   servers[1].on('request', traced(authorizationServer({ issuer, resources, refreshTokens })))
   return { url, mcp, issuer, events, trace, challenges }
 }

@@ -432,12 +432,12 @@ describe('a guard of a protected resource', () => {
   })
 })
 
-describe('every challenge', () => {
+describe('T100 every challenge of a protected resource', () => {
   const invalid = 'error="invalid_token"'
   const admin = 'error="insufficient_scope", scope="mcp:read mcp:admin"'
   const tooLittle = 'error_description="More scope is needed than the access token has"'
 
-  test('names the metadata, the scopes that every request needs, and all that the operation needs', async () => {
+  test('T100 names the metadata, the scopes that every request needs, and all that the operation needs', async () => {
     const { api, token, issuer } = await described({ scope: 'mcp:read' })
     const challenges = await Promise.all([
       api.send({ path: '/me' }),
@@ -469,7 +469,7 @@ describe('every challenge', () => {
     ])
   })
 
-  test('begins with Bearer and has the description last', async () => {
+  test('T100 begins with Bearer and has the description last', async () => {
     const { api, token } = await described({ scope: 'mcp:read', realm: 'projects' })
     for (const answer of [
       await api.send({ path: '/me' }),
@@ -487,7 +487,7 @@ describe('every challenge', () => {
     }
   })
 
-  test('names no scope where none is needed', async () => {
+  test('T100 names no scope where none is needed', async () => {
     const { api, token } = await described()
     expect((await api.send({ path: '/me' })).challenge).toBe(`Bearer ${told}`)
     expect((await api.present(token(), '/admin')).challenge).toBe(
@@ -495,7 +495,7 @@ describe('every challenge', () => {
     )
   })
 
-  test('of a guard without a protected resource names its scope, too', async () => {
+  test('T100 of a guard without a protected resource names its scope, too', async () => {
     const { api, issuer } = await guardedApi({ options: { scope: 'read:projects' } })
     expect((await api.send({})).challenge).toBe('Bearer scope="read:projects"')
     expect((await api.present(issuer.token({ scope: '' }))).status).toBe(403)
@@ -506,7 +506,7 @@ describe('every challenge', () => {
   })
 })
 
-test('a token without the scope is refused each time, remembered or not, and is an event', async () => {
+test('T97 a token without the scope is refused each time, remembered or not, and is an event', async () => {
   const { api, token } = await described({
     scope: 'mcp:read mcp:list',
     onEvent: (one) => events.push(one.type),
