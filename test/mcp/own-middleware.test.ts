@@ -69,6 +69,8 @@ describe.each(generations)('the middleware of version %s', (_name, requireBearer
         extra: expect.objectContaining({ sub: 'user-1', iss: issuer.url }),
       },
     ])
+    // The SDK's type lets handlers change the list; ours is shared by all requests with this token.
+    expect(Object.isFrozen(seen[0]?.scopes)).toBe(false)
     const nameless = await verifier.verifyAccessToken(token({ client_id: undefined }))
     expect(nameless).toMatchObject({ clientId: '' })
   })
@@ -117,4 +119,13 @@ test('a mistake on the way is handed on as it is', async () => {
   const mistake = new TypeError('a mistake')
   const broken = toMcpVerifier({ verify: () => Promise.reject(mistake) }, () => new Error('not this one'))
   await expect(broken.verifyAccessToken('x')).rejects.toBe(mistake)
+})
+
+test.each<[string, unknown]>([
+  ['nothing', undefined],
+  ['a class', InvalidTokenError],
+  ['what makes no error', () => 'invalid_token'],
+])('%s in the place of the error is refused at once', (_what, invalidToken) => {
+  const verifier = createVerifier({ issuer: 'https://auth.example.com', audience: 'https://api.example.com' })
+  expect(() => toMcpVerifier(verifier, invalidToken as () => Error)).toThrow('makes no error')
 })
