@@ -2,15 +2,32 @@
 
 export { getAuth, startLogin, type Auth, type SessionAuth } from './middleware/auth.js'
 export { requireLogin, requireScope } from './middleware/guards.js'
-export { oauthBearer, type OAuthBearer, type OAuthBearerOptions } from './middleware/oauth-bearer.js'
+export {
+  oauthBearer,
+  type OAuthBearer,
+  type OAuthBearerOptions,
+  type OAuthBearerSettings,
+} from './middleware/oauth-bearer.js'
+export { protectedResource, type ProtectedResource } from './middleware/protected-resource.js'
 export type { BearerAuth } from './resource/bearer-auth.js'
 export type { IssuerResolver } from './resource/issuer-resolver.js'
 export type { Audience, IssuerOptions } from './resource/issuer-options.js'
-export type { Issuers } from './resource/trusted-issuers.js'
+export type { Issuers, TrustChoice } from './resource/trusted-issuers.js'
 export type { ClientCertificate, MutualTlsOptions } from './resource/client-certificate.js'
 export type { DPoPOptions } from './resource/dpop.js'
 export type { IntrospectionOptions } from './resource/introspector.js'
-export { createVerifier, type Verifier, type VerifierOptions } from './resource/verifier.js'
+export { toMcpVerifier, type McpAuthInfo, type McpTokenVerifier } from './resource/mcp.js'
+export type {
+  FurtherMetadata,
+  ProtectedResourceOptions,
+  ResourceDescription,
+} from './resource/resource-metadata.js'
+export {
+  createVerifier,
+  type Verifier,
+  type VerifierOptions,
+  type VerifierSettings,
+} from './resource/verifier.js'
 export { oauthLogin, type OAuthLogin } from './middleware/oauth-login.js'
 export {
   clientCredentials,

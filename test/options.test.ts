@@ -8,6 +8,7 @@ import {
   type DPoPOptions,
   type MutualTlsOptions,
   type OAuthBearerOptions,
+  type OAuthBearerSettings,
   type OAuthLoginOptions,
 } from '../lib/index.js'
 import { checkOptions } from '../lib/options.js'
@@ -154,7 +155,9 @@ describe('the options of oauthBearer', () => {
 
   test('the least that works, and everything', () => {
     expect(bearer({})).toBe('nothing was thrown')
-    const all: Required<Omit<OAuthBearerOptions, 'issuers' | 'tenants' | 'discoveryUrl' | 'keys'>> = {
+    const all: Required<
+      Omit<OAuthBearerSettings, 'issuers' | 'tenants' | 'discoveryUrl' | 'keys' | 'protectedResource'>
+    > & { issuer: string } = {
       ...good,
       profile: 'rfc9068',
       validate: () => true,
@@ -174,6 +177,7 @@ describe('the options of oauthBearer', () => {
       } satisfies Required<DPoPOptions>,
       mtls: { required: true, getCertificate: () => undefined } satisfies Required<MutualTlsOptions>,
       timeout: 1,
+      scope: 'read:projects write:projects',
       realm: 'projects',
       fetch,
       onError: 'next',

@@ -1,7 +1,8 @@
 /** Guards an API: requests need an access token that its authorization server issued for it (RFC 6750). */
 
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
-import { isOAuthError } from '../errors.js'
+import { isOAuthError, OAuthError } from '../errors.js'
+import { checkedScope } from '../oauth/requested-access.js'
 import { checkOptions, type OptionChecks } from '../options.js'
 import type { BearerAuth } from '../resource/bearer-auth.js'
 import { challenges, type ChallengeOptions } from '../resource/challenge.js'
@@ -18,6 +19,11 @@ import { sendJson, type Middleware } from './request.js'
 
 /** All there is to say; {@link OAuthBearerOptions} says what must be said. */
 export interface OAuthBearerSettings extends VerifierSettings {
+  /**
+   * Scopes that every request needs, space-delimited. A token without them gets a 403. Every challenge names them, also
+   * beside those of `requireScope`: clients know at once all that an operation needs. Default: none.
+   */
+  scope?: string
   /** The `realm` of challenges. Default: none. */
   realm?: string
   /** `answer`: JSON with the challenge. `next`: the error, which carries the challenge, goes to the app's error handler. Default `answer`. */
@@ -26,7 +32,12 @@ export interface OAuthBearerSettings extends VerifierSettings {
 
 export type OAuthBearerOptions = OAuthBearerSettings & TrustChoice
 
-const known: Record<keyof OAuthBearerSettings, true> = { ...knownVerifierOptions, realm: true, onError: true }
+const known: Record<keyof OAuthBearerSettings, true> = {
+  ...knownVerifierOptions,
+  scope: true,
+  realm: true,
+  onError: true,
+}
 
 /** The middleware, and what it checks tokens with. */
 export interface OAuthBearer extends Middleware, Pick<Verifier, 'ready'> {}
@@ -38,11 +49,15 @@ export interface OAuthBearer extends Middleware, Pick<Verifier, 'ready'> {}
 export function oauthBearer(options: OAuthBearerOptions): OAuthBearer {
   const check = checkOptions('oauthBearer', options, known)
   const realm = checkedRealm(options.realm, check)
+  const scope = checkedNeededScope(options.scope, check)
   const onError = check.oneOf('onError', options.onError, ['answer', 'next'], 'answer')
   const verifier = tokenVerifier(options, check)
   const { emit, ready, schemes, dpopAlgorithms } = verifier
+  const resourceMetadata = options.protectedResource?.metadataUrl
   const challenge: ChallengeOptions = {
+    scope,
     ...(realm !== undefined && { realm }),
+    ...(resourceMetadata !== undefined && { resourceMetadata }),
     ...(dpopAlgorithms !== undefined && { dpopAlgorithms }),
   }
 
@@ -67,11 +82,20 @@ export function oauthBearer(options: OAuthBearerOptions): OAuthBearer {
     sendJson(res, error.status, error.toJSON())
   }
 
+  const admit = (auth: BearerAuth, ...[req, res, next]: Parameters<Middleware>) => {
+    const refusal = missingScope(auth, scope)
+    if (refusal) {
+      refuse(refusal, req, res, next)
+      return
+    }
+    attachKnownAuth(req, new BearerSource(auth, refuse), auth)
+    next()
+  }
+
   const middleware: Middleware = (req, res, next) => {
     const recalled = verifier.recall(req)
     if (recalled) {
-      attachKnownAuth(req, new BearerSource(recalled, refuse), recalled)
-      next()
+      admit(recalled, req, res, next)
       return
     }
     verifier
@@ -79,8 +103,7 @@ export function oauthBearer(options: OAuthBearerOptions): OAuthBearer {
       .then(
         ({ auth, headers }) => {
           announceNonce(res, headers)
-          attachKnownAuth(req, new BearerSource(auth, refuse), auth)
-          next()
+          admit(auth, req, res, next)
         },
         (error: unknown) => refuse(error, req, res, next),
       )
@@ -108,6 +131,14 @@ function announceNonce(res: ServerResponse, headers: OutgoingHttpHeaders): void 
   if (!res.headersSent && !res.hasHeader('cache-control')) res.setHeader('cache-control', 'no-store')
 }
 
+function missingScope({ scopes }: BearerAuth, needed: readonly string[]): OAuthError | undefined {
+  if (needed.every((scope) => scopes.includes(scope))) return undefined
+  return new OAuthError('insufficient_scope', {
+    scope: needed,
+    hint: `Needed: ${needed.join(' ')}. Granted: ${scopes.join(' ') || 'nothing'}.`,
+  })
+}
+
 /** A user who is known by a token, for this request. */
 class BearerSource implements AuthSource {
   readonly refuse: AuthSource['refuse']
@@ -125,6 +156,12 @@ class BearerSource implements AuthSource {
   confirm(): BearerAuth {
     return this.#auth
   }
+}
+
+function checkedNeededScope(scope: string | undefined, check: OptionChecks): readonly string[] {
+  if (scope === undefined) return []
+  check.string('scope', scope, 'give scopes, separated by one space each, or leave it out')
+  return checkedScope(scope, check)
 }
 
 function checkedRealm(realm: string | undefined, check: OptionChecks): string | undefined {

@@ -2,6 +2,7 @@
 
 import type { Claims } from '../jose/jwt.js'
 import type { AccessToken } from '../oauth/access-token.js'
+import type { ResourceDescription } from './resource-metadata.js'
 
 /**
  * A request with an access token of its own. It is the same object for all requests with the same token, and nothing in
@@ -22,19 +23,13 @@ export interface BearerAuth {
   /** The resource that the token is for, where `protectedResource` names one. */
   readonly resource: URL | undefined
   /** Where the metadata of that resource is (RFC 9728). */
-  readonly resourceMetadataUrl: URL | undefined
+  readonly resourceMetadataUrl: string | undefined
   /** The claims, by the name that the MCP SDK has for what else is known. */
   readonly extra: Claims
   /** None: no page can make a browser send a token. */
   readonly csrfToken: undefined
   /** The request's own token. */
   accessToken(options?: object): Promise<string>
-}
-
-/** What the guard itself adds to each token that it lets through. */
-export interface GuardedResource {
-  readonly resource: string
-  readonly metadataUrl: string
 }
 
 /** The token is behind an accessor, so that a logged `req.auth` does not show it. */
@@ -47,9 +42,9 @@ export class BearerUser implements BearerAuth {
   readonly clientId: string | undefined
   readonly expiresAt: number
   readonly #token: string
-  readonly #guarded: GuardedResource | undefined
+  readonly #guarded: ResourceDescription | undefined
 
-  constructor(token: string, issuer: string, verified: AccessToken, guarded?: GuardedResource) {
+  constructor(token: string, issuer: string, verified: AccessToken, guarded?: ResourceDescription) {
     this.#token = token
     this.#guarded = guarded
     this.issuer = issuer
@@ -78,8 +73,8 @@ export class BearerUser implements BearerAuth {
     return this.#guarded && new URL(this.#guarded.resource)
   }
 
-  get resourceMetadataUrl(): URL | undefined {
-    return this.#guarded && new URL(this.#guarded.metadataUrl)
+  get resourceMetadataUrl(): string | undefined {
+    return this.#guarded?.metadataUrl
   }
 
   async accessToken(): Promise<string> {

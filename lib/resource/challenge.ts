@@ -6,7 +6,7 @@ import type { AuthScheme } from './credentials.js'
 /** What every challenge of one guard says. */
 export interface ChallengeOptions {
   realm?: string
-  /** Scopes that a client should ask for to begin with. */
+  /** Scopes that every request needs. */
   scope?: readonly string[]
   /** Where the metadata of this resource is (RFC 9728). */
   resourceMetadata?: string
@@ -42,16 +42,15 @@ export function challenges(
 
 /** Without credentials it has no error code. Everything else comes before the description: clients read it by pattern. */
 function challengeOf(scheme: AuthScheme, error: OAuthError, options: ChallengeOptions): string | undefined {
-  const description = error.reason === 'expired' ? 'The access token expired' : descriptions[error.code]
+  const description = descriptionOf(error)
   if (description === undefined && error.code !== 'missing_credentials') return undefined
   const { realm, resourceMetadata, dpopAlgorithms } = options
-  // What is missing for a claim is no scope; a malformed header is no matter of scope, either.
-  const scope = error.scope ?? (error.status === 401 ? options.scope : undefined)
+  const scope = neededScope(error, options.scope)
   const parameters = [
     realm !== undefined && `realm="${realm}"`,
     scheme === 'DPoP' && dpopAlgorithms !== undefined && algs(dpopAlgorithms),
     description !== undefined && `error="${error.code}"`,
-    scope !== undefined && scope.length > 0 && `scope="${scope.join(' ')}"`,
+    scope.length > 0 && `scope="${scope.join(' ')}"`,
     resourceMetadata !== undefined && `resource_metadata="${resourceMetadata}"`,
     description !== undefined && `error_description="${description}"`,
   ].filter((parameter) => parameter !== false)
@@ -60,4 +59,18 @@ function challengeOf(scheme: AuthScheme, error: OAuthError, options: ChallengeOp
 
 function algs(algorithms: readonly string[]): string {
   return `algs="${algorithms.join(' ')}"`
+}
+
+/** The fixed sentence for a refusal; none for what is no affair of a client. */
+export function descriptionOf(error: OAuthError): string | undefined {
+  return error.reason === 'expired' ? 'The access token expired' : descriptions[error.code]
+}
+
+/**
+ * All scopes of the operation at once: many clients ask anew for exactly these and give up what they had. A claim that is
+ * missing is no scope, nor is a malformed header a matter of scope.
+ */
+function neededScope(error: OAuthError, always: readonly string[] = []): readonly string[] {
+  if (error.scope) return [...new Set([...always, ...error.scope])]
+  return error.status === 401 ? always : []
 }

@@ -13,15 +13,18 @@ import {
   type IssuerDetails,
   type IssuerOptions,
 } from './issuer-options.js'
+import type { ResourceDescription } from './resource-metadata.js'
 import { resolvedTrust, type IssuerResolver } from './issuer-resolver.js'
 import { issuerTrust, type AskedIssuer, type IssuerSettings, type TrustedIssuer } from './trusted-issuer.js'
 
 /** Several authorization servers, each by its name or with what is particular to it; or a function that names one. */
 export type Issuers = readonly (string | IssuerOptions)[] | IssuerResolver
 
-/** What must be given: one server and what its tokens are for, or several. */
+/** What must be given: one server and what its tokens are for, or several, or what a protected resource says of both. */
 export type TrustChoice =
-  { issuer: string; audience: Audience; issuers?: undefined } | { issuers: Issuers; issuer?: undefined }
+  | { issuer: string; audience: Audience; issuers?: undefined; protectedResource?: undefined }
+  | { issuers: Issuers; issuer?: undefined }
+  | { protectedResource: ResourceDescription; issuer?: undefined }
 
 export interface TrustedIssuers {
   /** Whether it is the same for all requests: if not, it has to be asked again also for a token that was good before. */
@@ -37,7 +40,8 @@ export interface TrustedIssuers {
   ready(): Promise<void>
 }
 
-type IssuersOptions = IssuerDetails & { issuer?: string; issuers?: Issuers }
+/** Which servers, and what may be said of them all. */
+export type IssuersOptions = IssuerDetails & { issuer?: string; issuers?: Issuers }
 
 /** Characters of an issuer that a function of the app is asked about. */
 const longestIssuer = 2_048

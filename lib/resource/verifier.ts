@@ -12,13 +12,14 @@ import { BearerUser, type BearerAuth } from './bearer-auth.js'
 import { credentialsOf, isRepeated, type AuthScheme, type Credentials } from './credentials.js'
 import { knownIssuerOptions, type IssuerDetails } from './issuer-options.js'
 import { proofOfPossession, type ProofOptions } from './proof-of-possession.js'
+import { audienceOf, isResourceDescription, type ResourceDescription } from './resource-metadata.js'
 import type { AskedIssuer, TrustedIssuer } from './trusted-issuer.js'
-import { trustedIssuers, type Issuers, type TrustChoice } from './trusted-issuers.js'
+import { trustedIssuers, type Issuers, type IssuersOptions, type TrustChoice } from './trusted-issuers.js'
 import { verifiedTokens, type VerifiedToken } from './verified-tokens.js'
 
 /** All there is to say; {@link VerifierOptions} says what must be said. */
 export interface VerifierSettings extends IssuerDetails, ProofOptions {
-  /** The authorization server's identifier, exactly as tokens have it in `iss`. Needed unless `issuers` is given. */
+  /** The authorization server's identifier, exactly as tokens have it in `iss`. Needed unless `issuers` or `protectedResource` is given. */
   issuer?: string
   /**
    * Several authorization servers: a list of names, or of objects with `issuer` and what is particular to it; or a function
@@ -26,6 +27,12 @@ export interface VerifierSettings extends IssuerDetails, ProofOptions {
    * of `audience`, `algorithms` and `profile` comes from here.
    */
   issuers?: Issuers
+  /**
+   * What `protectedResource()` returned: it names the issuers and, by its URL, the audience, and every challenge tells where
+   * its metadata is. Give `audience` beside it for servers that put something else into `aud`, and `issuers` where tokens do
+   * not have the issuer that the metadata names.
+   */
+  protectedResource?: ResourceDescription
   /**
    * A check of your own, after all others and for every request. Only `true` lets the request through. An `OAuthError` that
    * it throws is the answer; whatever else it throws goes to the error handler.
@@ -51,6 +58,7 @@ export type VerifierOptions = VerifierSettings & TrustChoice
 export const knownVerifierOptions: Record<keyof VerifierSettings, true> = {
   ...knownIssuerOptions,
   issuers: true,
+  protectedResource: true,
   validate: true,
   clockTolerance: true,
   rememberedTokens: true,
@@ -109,7 +117,7 @@ export interface TokenVerifier extends Verifier {
 }
 
 export function tokenVerifier(options: VerifierSettings, check: OptionChecks): TokenVerifier {
-  const { validate } = options
+  const { validate, protectedResource } = options
   check.function('fetch', options.fetch)
   check.function('onEvent', options.onEvent)
   check.function('validate', validate)
@@ -119,7 +127,8 @@ export function tokenVerifier(options: VerifierSettings, check: OptionChecks): T
   const timeout = check.seconds('timeout', options.timeout, { default: 5, min: 0.1, max: 600 })
   const http = httpClient(options.fetch, timeout)
   const clockTolerance = check.seconds('clockTolerance', options.clockTolerance, { default: 30, max: 300 })
-  const issuers = trustedIssuers(options, { http, emit, clockTolerance, timeout, now }, check)
+  const settings = { http, emit, clockTolerance, timeout, now }
+  const issuers = trustedIssuers(trustOf(options, check), settings, check)
   const possession = proofOfPossession(options, { clockTolerance, now }, check)
   const remembered = checkedRemembered(options.rememberedTokens, check)
   const tokens = remembered === 0 ? undefined : verifiedTokens({ maxEntries: remembered, clock })
@@ -158,7 +167,7 @@ export function tokenVerifier(options: VerifierSettings, check: OptionChecks): T
       key: await verifySignature(keySet, jwt),
       keySet,
       issuer,
-      auth: new BearerUser(jwt.token, issuer.issuer, accessToken),
+      auth: new BearerUser(jwt.token, issuer.issuer, accessToken, protectedResource),
       until: accessToken.expiresAt + clockTolerance,
       isEnough: issuers.isFixed && validate === undefined && !isBound,
     }
@@ -169,7 +178,10 @@ export function tokenVerifier(options: VerifierSettings, check: OptionChecks): T
     { scheme, token }: Credentials,
     { issuer, introspection }: AskedIssuer,
   ): Promise<BearerUser> {
-    const auth = await introspection.of(token, (verified) => new BearerUser(token, issuer, verified))
+    const auth = await introspection.of(
+      token,
+      (verified) => new BearerUser(token, issuer, verified, protectedResource),
+    )
     const { token_type: type } = auth.claims
     if (typeof type === 'string' && type.toLowerCase() !== scheme.toLowerCase())
       throw invalidToken('token_type')
@@ -220,4 +232,23 @@ export function tokenVerifier(options: VerifierSettings, check: OptionChecks): T
 function checkedRemembered(most = 20_000, check: OptionChecks): number {
   if (Number.isInteger(most) && most >= 0 && most <= 1_000_000) return most
   return check.refuse('rememberedTokens', `is ${most}`, 'give a whole number from 0 to 1 000 000')
+}
+
+/** The authorization servers and the audience: those that are given, or else those of the protected resource. */
+function trustOf(options: VerifierSettings, check: OptionChecks): IssuersOptions {
+  const { protectedResource, issuers } = options
+  if (protectedResource === undefined) return options
+  if (!isResourceDescription(protectedResource))
+    check.refuse('protectedResource', 'is something else', 'pass what protectedResource() returned')
+  if (options.issuer !== undefined)
+    check.refuse(
+      'issuer',
+      'is given beside "protectedResource"',
+      'leave it out: clients are sent to the issuers that the protected resource names, so theirs are the tokens',
+    )
+  const audience = options.audience ?? audienceOf(protectedResource)
+  if (issuers !== undefined) return { ...options, audience, issuers }
+  const [first, ...others] = protectedResource.issuers
+  if (first !== undefined && others.length === 0) return { ...options, audience, issuer: first }
+  return { ...options, audience, issuers: protectedResource.issuers }
 }

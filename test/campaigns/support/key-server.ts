@@ -78,7 +78,7 @@ export async function startApi(
       timeout: 1,
       onEvent: () => undefined,
       ...options,
-    }),
+    } as OAuthBearerOptions),
   )
   app.get('/', requireLogin(), (req, res) => void res.send(getAuth(req).subject))
   const server = createServer(app)

@@ -1,5 +1,13 @@
 import { createServer } from 'node:http'
-import { getAuth, oauthBearer, requireScope, type Auth, type Middleware } from 'express-oauth-kit'
+import {
+  createVerifier,
+  getAuth,
+  oauthBearer,
+  protectedResource,
+  requireScope,
+  type Auth,
+  type Middleware,
+} from 'express-oauth-kit'
 
 const bearer: Middleware = oauthBearer({
   issuer: 'https://auth.example.com',
@@ -16,6 +24,11 @@ createServer((req, res) => {
     }),
   )
 })
+
+const mcp = protectedResource({ resource: 'https://api.example.com/mcp', issuer: 'https://auth.example.com' })
+createServer((req, res) => mcp(req, res, () => res.end(mcp.metadataUrl)))
+oauthBearer({ protectedResource: mcp, scope: 'mcp:read' })
+createVerifier({ protectedResource: mcp })
 
 // @ts-expect-error -- the audience is not optional
 oauthBearer({ issuer: 'https://auth.example.com' })
