@@ -93,6 +93,22 @@ describe('a server that fails', () => {
     expect(asked).toEqual([0, 1, 3, 7, 15, 31, 63, 123, 183, 243])
   })
 
+  test('is asked no more often while an old document serves', async () => {
+    const { kept, clock, server } = document()
+    await kept.current()
+    server.error = error
+    clock.now += 600
+    const start = clock.now
+    const asked: number[] = []
+    for (; clock.now - start <= 70; clock.now += 1) {
+      const before = server.loads
+      expect(kept.peek()).toBe('v1')
+      await settled()
+      if (server.loads > before) asked.push(clock.now - start)
+    }
+    expect(asked).toEqual([0, 1, 3, 7, 15, 31, 63])
+  })
+
   test('after a success begins at one second again', async () => {
     const { kept, clock, server } = document()
     server.error = error

@@ -57,6 +57,7 @@ describe('a name', () => {
     expect(await count(keys, { kid: 'a' })).toBe(1)
     expect(await count(keys, { kid: 'c' })).toBe(1)
     expect(await count(keys)).toBe(3)
+    expect(await count([...keys, jwk], { kid: 'a' })).toBe(1)
     expect(await count(keys.slice(0, 2), { kid: 'c' })).toBe(0)
   })
 
