@@ -3,6 +3,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { isOAuthError, OAuthError } from '../errors.js'
 import type { Emit } from '../events.js'
+import type { AuthenticationDemand } from '../oauth/authentication.js'
 import type { FreshLogin } from '../session/fresh-login.js'
 import { sendErrorPage } from './page.js'
 import { navigation, originalUrl, redirect, sendJson } from './request.js'
@@ -23,13 +24,15 @@ export interface RefusalOptions {
   /** Where an error page leads on to. */
   returnTo: string
   freshLogin: FreshLogin
+  /** The query by which the login path asks for a sign-in like that. */
+  stepUpQuery: (demand: AuthenticationDemand) => Record<string, string>
   /** Whether error pages may tell what only the developer should know. */
   forDeveloper: boolean
   emit: Emit
 }
 
 export function createRefusals(options: RefusalOptions): Refusals {
-  const { onError, loginPath, returnTo, freshLogin, forDeveloper, emit } = options
+  const { onError, loginPath, returnTo, freshLogin, stepUpQuery, forDeveloper, emit } = options
 
   const answer: Refusals['answer'] = (error, req, res, next) => {
     if (isOAuthError(error) && error.status >= 500) emit({ type: 'request_failed', code: error.code, error })
@@ -42,9 +45,19 @@ export function createRefusals(options: RefusalOptions): Refusals {
     if (navigation(req) === 'yes') {
       sendErrorPage(res, error, returnTo, forDeveloper)
     } else {
-      // A script cannot follow a redirect to another origin; it can be told where the login is.
-      const where = error.code === 'login_required' ? { login_url: loginPath } : {}
-      sendJson(res, error.status, { ...error.toJSON(), ...where })
+      sendJson(res, error.status, { ...error.toJSON(), ...wayIn(error) })
+    }
+  }
+
+  /** A script cannot follow a redirect to another origin; it can be told where the login is, and what for. */
+  function wayIn({ code, acrValues, maxAge }: OAuthError): object {
+    if (code === 'login_required') return { login_url: loginPath }
+    if (acrValues === undefined && maxAge === undefined) return {}
+    const demand = { ...(acrValues && { acr: acrValues }), ...(maxAge !== undefined && { maxAge }) }
+    return {
+      ...(acrValues && { acr_values: acrValues.join(' ') }),
+      ...(maxAge !== undefined && { max_age: maxAge }),
+      login_url: `${loginPath}?${new URLSearchParams(stepUpQuery(demand)).toString()}`,
     }
   }
 
@@ -59,7 +72,7 @@ export function createRefusals(options: RefusalOptions): Refusals {
         answer(error, req, res, next)
         return
       }
-      if (freshLogin.isRemembered(req) && !hasEnded) {
+      if (freshLogin.remembered(req) !== undefined && !hasEnded) {
         // Another login would end here again, and so on without an end.
         answer(sessionNotKept(), req, res, next)
         return
@@ -72,7 +85,7 @@ export function createRefusals(options: RefusalOptions): Refusals {
   }
 }
 
-function sessionNotKept(): OAuthError {
+export function sessionNotKept(): OAuthError {
   return new OAuthError('session_not_kept', {
     hint: 'The user signed in a moment ago, and the browser came back without the session cookie. Is it too large, or blocked? With express-session and "cookie.secure", does the app run behind a proxy without "trust proxy"?',
   })

@@ -16,6 +16,14 @@ const descriptions: Partial<Record<OAuthError['code'], string>> = {
   invalid_request: 'The Authorization header is malformed',
   invalid_token: 'The access token is not valid',
   insufficient_scope: 'More scope is needed than the access token has',
+  insufficient_user_authentication: 'A stronger or more recent sign-in is needed',
+}
+
+function descriptionOf({ code, reason, scope }: OAuthError): string | undefined {
+  if (reason === 'expired') return 'The access token expired'
+  // A claim is missing, and no scope makes up for it.
+  if (code === 'insufficient_scope' && scope === undefined) return 'The access token does not allow this'
+  return descriptions[code]
 }
 
 /**
@@ -23,7 +31,7 @@ const descriptions: Partial<Record<OAuthError['code'], string>> = {
  * code. Everything else comes before the description: clients read it by pattern.
  */
 export function bearerChallenge(error: OAuthError, options: ChallengeOptions = {}): string | undefined {
-  const description = error.reason === 'expired' ? 'The access token expired' : descriptions[error.code]
+  const description = descriptionOf(error)
   if (description === undefined && error.code !== 'missing_credentials') return undefined
   const { realm, resourceMetadata } = options
   // What is missing for a claim is no scope; a malformed header is no matter of scope, either.
@@ -32,6 +40,8 @@ export function bearerChallenge(error: OAuthError, options: ChallengeOptions = {
     realm !== undefined && `realm="${realm}"`,
     description !== undefined && `error="${error.code}"`,
     scope !== undefined && scope.length > 0 && `scope="${scope.join(' ')}"`,
+    error.acrValues !== undefined && `acr_values="${error.acrValues.join(' ')}"`,
+    error.maxAge !== undefined && `max_age="${error.maxAge}"`,
     resourceMetadata !== undefined && `resource_metadata="${resourceMetadata}"`,
     description !== undefined && `error_description="${description}"`,
   ].filter((parameter) => parameter !== false)

@@ -76,6 +76,10 @@ export interface TokenVerifier extends Verifier {
   /** Who a request is from, when that is known without waiting. Nothing says nothing: ask `authenticate`. */
   recall(req: IncomingMessage): BearerUser | undefined
   readonly emit: Emit
+  /** Seconds that our clock and the server's may differ. */
+  readonly clockTolerance: number
+  /** Seconds since the epoch. */
+  now(): number
 }
 
 export function tokenVerifier(options: VerifierOptions, check: OptionChecks): TokenVerifier {
@@ -120,6 +124,8 @@ export function tokenVerifier(options: VerifierOptions, check: OptionChecks): To
 
   return {
     emit,
+    clockTolerance,
+    now,
     ready: () => issuers.ready(),
     recall(req) {
       const header = req.headers.authorization
