@@ -65,9 +65,7 @@ export function createRefusals(options: RefusalOptions): Refusals {
     answer,
     refuse(error, req, res, next) {
       const needsLogin = isOAuthError(error) && error.code === 'login_required'
-      // A session that came back and has ended was kept: another login is no circle.
       const hasEnded = needsLogin && error.reason === 'session_ended'
-      if (hasEnded && !res.headersSent) freshLogin.forget(req, res)
       if (!needsLogin || navigation(req) !== 'yes' || res.headersSent) {
         answer(error, req, res, next)
         return

@@ -57,11 +57,14 @@ export class SessionSource implements AuthSource {
 
   async confirm(): Promise<SessionAuth> {
     const found = this.#look()
-    const { sessions } = this.#options
+    const { sessions, freshLogin } = this.#options
     const isBrought = sessions.isBrought(this.#req)
     try {
       if (found && (await sessions.lives(this.#req, this.#res, found.session))) return found.auth
-      throw new OAuthError('login_required', isBrought ? { reason: 'session_ended' } : {})
+      if (!isBrought) throw new OAuthError('login_required')
+      // A session that came back and has ended was kept: another login is no circle.
+      if (!this.#res.headersSent) freshLogin.forget(this.#req, this.#res)
+      throw new OAuthError('login_required', { reason: 'session_ended' })
     } catch (error) {
       this.#found = null // whoever handles the error must not greet a user who is none
       throw error

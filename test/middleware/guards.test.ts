@@ -79,12 +79,6 @@ describe('requireAnyScope', () => {
 })
 
 describe('implied scopes', () => {
-  const impliedScopes = {
-    owner: ['admin'],
-    admin: ['read:projects', 'write:projects', 'owner'],
-    __proto__: undefined,
-  } as never
-
   test('count as granted, over several steps and not the other way round', async () => {
     const all = requireScope('read:projects', 'write:projects')
     const given = [
@@ -147,10 +141,9 @@ describe('implied scopes', () => {
     [{ admin: [7] }],
     [{ admin: ['admin', 'read'] }],
     [{ 'a b': ['read'] }],
-    [impliedScopes],
+    [{ admin: ['read'], other: undefined }],
   ])('%j throws', async (implied) => {
-    const wrong = implied === impliedScopes ? { ...(implied as object), x: undefined } : implied
-    const options = { impliedScopes: wrong as never }
+    const options = { impliedScopes: implied as never }
     await expect(guardedApi({ options })).rejects.toThrow(/option "impliedScopes/)
   })
 })
@@ -241,6 +234,7 @@ describe('requireClaim', () => {
   test.each<[string, () => unknown]>([
     ['a promise', async () => true],
     ['a promise that fails', async () => Promise.reject(new Error('the database is down'))],
+    // oxlint-disable-next-line unicorn/no-thenable -- that is the point
     ['something like a promise', () => ({ then: (done: (value: boolean) => void) => done(true) })],
   ])('a function that gives %s is a mistake that lets nobody through', async (_what, judge) => {
     for (const guard of [requireClaim(judge as never), requireClaim('sub', judge as never)]) {
@@ -256,9 +250,13 @@ describe('requireClaim', () => {
     }
   })
 
-  test.each([[new Error('a mistake')], [undefined], ['text']])(
+  test.each([
+    [new Error('a mistake'), new Error('a mistake')],
+    [undefined, expect.any(Error)],
+    ['text', 'text'],
+  ])(
     'a function that throws %s lets nobody through, and the app hears of it',
-    async (thrown) => {
+    async (thrown: unknown, heard: unknown) => {
       const judge = () => {
         throw thrown
       }
@@ -267,7 +265,7 @@ describe('requireClaim', () => {
           app.get('/me', bearer, requireClaim(judge), (_req, res) => void res.send('open')),
       })
       expect((await api.present(issuer.token())).status).toBe(500)
-      expect(api.errors).toEqual([thrown ?? expect.any(Error)])
+      expect(api.errors).toEqual([heard])
     },
   )
 
@@ -475,16 +473,14 @@ describe('requirements', () => {
     router.route('/x').get(requireScope('r'), handler).put(requireScope('r', 'w'), handler)
     const app = framework()
     app.get('/me', requireLogin(), handler)
-    const routerOf = (application: unknown) =>
-      (application as { _router?: typeof router })._router ??
-      (application as { router: typeof router }).router
+    const own: unknown = Reflect.get(app, framework === express ? 'router' : '_router')
     expect(openApiPaths(router as never, '/v1')).toEqual({
       '/v1/projects': { get: { security: [{ oauth: ['read:projects'] }] } },
       '/v1/projects/{id}': { post: { security: [{ oauth: ['a', 'b'] }, { oauth: ['a', 'c'] }] } },
       '/v1/open': { get: { security: [{}, { oauth: [] }] } },
-      '/v1/everybody': { get: { security: [{}, { oauth: [] }] } },
+      '/v1/everybody': { get: { security: [] } },
       '/v1/x': { get: { security: [{ oauth: ['r'] }] }, put: { security: [{ oauth: ['r', 'w'] }] } },
     })
-    expect(openApiPaths(routerOf(app) as never)).toEqual({ '/me': { get: { security: [{ oauth: [] }] } } })
+    expect(openApiPaths(own as never)).toEqual({ '/me': { get: { security: [{ oauth: [] }] } } })
   })
 })

@@ -16,11 +16,10 @@ export function openApiPaths(router: { stack: Layer[] }, prefix = ''): Operation
       const all = needs.flatMap((need) => (need.kind === 'scope' ? need.all : []))
       const any = needs.flatMap((need) => (need.kind === 'anyScope' ? need.any : []))
       // OpenAPI: one of the list is enough, and each of them needs all of its scopes.
-      const security = (any.length > 0 ? any : [undefined]).map((one) => ({
-        oauth: one === undefined ? all : [...all, one],
-      }))
+      const ways = (any.length > 0 ? any : ['']).map((one) => ({ oauth: [...all, one].filter(Boolean) }))
       const isOptional = needs.every(({ kind }) => kind === 'optionalLogin')
-      paths[path] = { ...paths[path], [method]: { security: isOptional ? [{}, ...security] : security } }
+      const security = needs.length === 0 ? [] : isOptional ? [{}, ...ways] : ways
+      paths[path] = { ...paths[path], [method]: { security } }
     }
   }
   return paths
