@@ -14,6 +14,7 @@ import {
 import { attachAuth, attachKnownAuth, attachNobody, type AuthSource } from './auth.js'
 import { BearerSource, NobodySource, type BearerSourceOptions } from './bearer-source.js'
 import { isPreflight, sendJson, type Middleware } from './request.js'
+import { withRequirement, type Guard } from './requirement.js'
 import { browserSource, SessionInstead } from './session-instead.js'
 
 export interface OAuthBearerOptions extends VerifierOptions {
@@ -56,7 +57,7 @@ const endsAsNobody: Record<NonNullable<OAuthBearerOptions['mode']>, readonly OAu
 }
 
 /** The middleware, and what it checks tokens with. */
-export interface OAuthBearer extends Middleware, Pick<Verifier, 'ready'> {}
+export interface OAuthBearer extends Guard, Pick<Verifier, 'ready'> {}
 
 /**
  * Mount it before the routes of the API. Requests without a good token get the answers of RFC 6750 §3.1; when the keys
@@ -182,7 +183,8 @@ export function oauthBearer(options: OAuthBearerOptions): OAuthBearer {
       )
       .catch(next) // a mistake on the way to an answer must not leave the request open
   }
-  return Object.assign(middleware, { ready })
+  const kind = mode === 'required' ? 'login' : 'optionalLogin'
+  return withRequirement(Object.assign(middleware, { ready }), { kind })
 }
 
 /** Adds to what the app lets other origins read (Fetch §3.3.3). */

@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest'
 import {
   getAuth,
   isOAuthError,
+  oauthBearer,
   optionalLogin,
   requireAnyScope,
   requireClaim,
@@ -441,6 +442,13 @@ describe('requirements', () => {
       { kind: 'claim', path: 'level' },
       { kind: 'claim' },
       { kind: 'stepUp', acr: ['gold'], maxAge: 60 },
+    ])
+    const bearer = (mode?: 'required' | 'optional' | 'attempt') =>
+      oauthBearer({ issuer: 'https://auth.example.com', audience: 'a', ...(mode && { mode }) })
+    expect(requirementsOf(bearer(), bearer('optional'), bearer('attempt'))).toEqual([
+      { kind: 'login' },
+      { kind: 'optionalLogin' },
+      { kind: 'optionalLogin' },
     ])
     const strangers = [
       () => undefined,
