@@ -191,6 +191,8 @@ describe('requireClaim', () => {
       ['a function that says no', 'level', (level: unknown) => Number(level) > 2, { level: 2 }, 403],
       ['a function about what is missing', 'level', () => true, {}, 403],
       ['a function about null', 'level', () => true, { level: null }, 403],
+      ['a function about what all objects have', 'toString', () => true, {}, 403],
+      ['a function about a prototype', 'a.__proto__', () => true, { a: {} }, 403],
       ['a function that says 1', 'level', () => 1, { level: 3 }, 403],
       ['a function that says nothing', 'level', () => undefined, { level: 3 }, 403],
     ] as const
