@@ -3,6 +3,7 @@
  * declare `Request.auth` do not compile together; `getAuth(req)` needs no declaration.
  */
 
+import type { OAuthError } from './errors.js'
 import type { Auth } from './middleware/auth.js'
 
 declare global {
@@ -10,6 +11,8 @@ declare global {
   namespace Express {
     interface Request {
       readonly auth?: Auth
+      /** Why nobody is there although a token came: of `oauthBearer` with the mode `attempt`. */
+      readonly authError?: OAuthError | undefined
     }
   }
 }

@@ -84,6 +84,10 @@ export interface OAuthErrorOptions {
   reason?: string
   /** The scopes that were needed, for `insufficient_scope`. */
   scope?: readonly string[]
+  /** The kinds of sign-in of which one was needed, for `insufficient_user_authentication`. */
+  acrValues?: readonly string[]
+  /** Seconds that may have passed since the sign-in, for `insufficient_user_authentication`. */
+  maxAge?: number
   status?: number
   headers?: OutgoingHttpHeaders
   serverError?: ServerError
@@ -116,6 +120,10 @@ export class OAuthError extends Error {
   readonly reason?: string
   /** The scopes that were needed, for `insufficient_scope` (RFC 6750 §3). */
   readonly scope?: readonly string[]
+  /** The kinds of sign-in of which one was needed, for `insufficient_user_authentication` (RFC 9470 §3). */
+  readonly acrValues?: readonly string[]
+  /** Seconds that may have passed since the sign-in, for `insufficient_user_authentication` (RFC 9470 §3). */
+  readonly maxAge?: number
   /** What the authorization server said, when the error is its answer. */
   readonly serverError?: ServerError
 
@@ -131,6 +139,8 @@ export class OAuthError extends Error {
     if (options.hint !== undefined) this.hint = options.hint
     if (options.reason !== undefined) this.reason = options.reason
     if (options.scope !== undefined) this.scope = options.scope
+    if (options.acrValues !== undefined) this.acrValues = options.acrValues
+    if (options.maxAge !== undefined) this.maxAge = options.maxAge
     if (options.serverError !== undefined) this.serverError = options.serverError
     Object.defineProperty(this, brand, { value: true })
   }

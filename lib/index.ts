@@ -1,7 +1,17 @@
 /** What may be imported from `express-oauth-kit`. */
 
 export { getAuth, startLogin, type Auth, type SessionAuth } from './middleware/auth.js'
-export { requireLogin, requireScope } from './middleware/guards.js'
+export {
+  optionalLogin,
+  requireAnyScope,
+  requireClaim,
+  requireLogin,
+  requireScope,
+} from './middleware/guards.js'
+export { requirementsOf, type Guard, type Requirement } from './middleware/requirement.js'
+export { requireStepUp, type StepUpOptions } from './middleware/step-up.js'
+export type { ClaimPath, ClaimValue } from './oauth/claim.js'
+export type { ImpliedScopes } from './oauth/implied-scopes.js'
 export {
   oauthBearer,
   type OAuthBearer,

@@ -8,13 +8,15 @@ import 'express-oauth-kit/augment' // types `req.auth`
 import express, { type ErrorRequestHandler, type Express, type Request, type RequestHandler } from 'express'
 import {
   getAuth,
-  isOAuthError,
+  oauthBearer,
   oauthLogin,
   OAuthError,
+  optionalLogin,
+  requireClaim,
   requireLogin,
   requireScope,
+  requireStepUp,
   startLogin,
-  type Auth,
   type Store,
 } from 'express-oauth-kit'
 import session from 'express-session'
@@ -22,7 +24,9 @@ import { apiClient } from './api-client.js'
 import { assets, pageHeaders } from './page.js'
 import { explain } from './problems.js'
 import type { NewProject } from './projects.js'
+import { recoveryCodes } from './recovery-codes.js'
 import { sameOrigin } from './same-origin.js'
+import { createSignInLog } from './sign-ins.js'
 import { createTokenWatch } from './token-watch.js'
 import * as views from './views.js'
 
@@ -33,6 +37,8 @@ export interface AppOptions {
   baseUrl: string
   scope: string
   resource: string | undefined
+  /** Who a token must be for that opens a route of this app: the API, whose tokens are the ones there are. */
+  audience: string
   apiUrl: string
   storage: 'cookie' | 'session'
   /** Seals the cookies; at least 32 bytes. */
@@ -47,9 +53,10 @@ export interface AppOptions {
 
 export function createApp(options: AppOptions): Express {
   const { issuer, clientId, clientSecret, baseUrl, scope, resource, apiUrl, storage, secret } = options
-  const { store, sessionStore, instance } = options
+  const { audience, store, sessionStore, instance } = options
   const api = apiClient(apiUrl)
   const watch = createTokenWatch(store, instance)
+  const signIns = createSignInLog()
   const viewer = (req: Request): views.Viewer => ({ auth: req.auth, path: req.path, instance })
 
   const app = express()
@@ -95,9 +102,9 @@ export function createApp(options: AppOptions): Express {
   })
   app.use(login)
 
-  app.get('/', async (req, res) => {
-    const auth = await living(req.auth)
-    const page = auth ? views.homePage(viewer(req), auth) : views.welcomePage({ ...viewer(req), auth })
+  // For everybody: the guard makes sure that whoever is greeted by name is signed in still, here and elsewhere.
+  app.get('/', optionalLogin(), (req, res) => {
+    const page = req.auth ? views.homePage(viewer(req), req.auth) : views.welcomePage(viewer(req))
     res.send(page.markup)
   })
 
@@ -116,6 +123,14 @@ export function createApp(options: AppOptions): Express {
     },
   )
 
+  // For this browser by its session, and for programs by a token of their own.
+  const sessionOrToken = oauthBearer({ issuer, audience, session: true, onError: 'next' })
+  app.get('/projects.json', sessionOrToken, requireScope('read:projects'), async (req, res) => {
+    const { kind, subject } = getAuth(req)
+    const projects = await api.projects(await getAuth(req).accessToken())
+    res.json({ for: subject, knownBy: kind === 'session' ? 'session' : 'token', projects })
+  })
+
   const form = express.urlencoded({ extended: false, limit: '10kb' })
   app.post('/projects', sameOrigin(baseUrl), requireScope('write:projects'), form, async (req, res) => {
     const project: NewProject = req.body ?? {}
@@ -127,6 +142,18 @@ export function createApp(options: AppOptions): Express {
   app.get('/admin', requireLogin(), ask('admin:read'), requireScope('admin:read'), async (req, res) => {
     const report = await api.report(await getAuth(req).accessToken())
     res.send(views.reportPage(viewer(req), report).markup)
+  })
+
+  // What the server says of a person, in a claim: no scope is asked for.
+  app.get('/sign-ins', requireClaim('roles', 'admin'), (req, res) => {
+    res.send(views.signInsPage(viewer(req), signIns).markup)
+  })
+
+  // Being signed in is not enough: the user has to have proved it within the last minute.
+  const recently = requireStepUp({ maxAge: 60 })
+  app.get('/recovery-codes', requireLogin(), recently, (req, res) => {
+    const codes = recoveryCodes(secret, getAuth(req).subject ?? '')
+    res.send(views.recoveryCodesPage(viewer(req), codes).markup)
   })
 
   app.get('/session', requireLogin(), async (req, res) => {
@@ -169,21 +196,6 @@ export function createApp(options: AppOptions): Express {
   })
   app.use(answerError(viewer))
   return app
-}
-
-/**
- * `req.auth` is what the browser brings, known without waiting. Pages for signed-in users have a guard, which asks the
- * store whether the session was ended elsewhere; a page for everybody that greets by name has to ask, too.
- */
-async function living(auth: Auth | undefined): Promise<Auth | undefined> {
-  try {
-    await auth?.accessToken()
-    return auth
-  } catch (error) {
-    if (isOAuthError(error) && error.code === 'login_required') return undefined
-    if (isOAuthError(error) && error.code === 'server_unavailable') return auth
-    throw error
-  }
 }
 
 /** Asks the user for a scope, once: whoever comes back without it passes on, to be refused by `requireScope`. */

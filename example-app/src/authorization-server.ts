@@ -56,14 +56,18 @@ function configuration(options: AuthorizationServerOptions): Configuration {
   return {
     clients,
     scopes: [...Object.keys(identityScopes), ...Object.keys(apiScopes)],
-    claims: { openid: ['sub'], profile: ['name', 'preferred_username'], email: ['email', 'email_verified'] },
+    claims: {
+      openid: ['sub'],
+      profile: ['name', 'preferred_username', 'roles'],
+      email: ['email', 'email_verified'],
+    },
     // An access token for the API is refused by userinfo, so the ID token carries the claims.
     conformIdTokenClaims: false,
     findAccount: (_ctx, username) => {
       const account = findAccount(username)
       if (!account) return undefined
-      const { name, email } = account
-      const claims = { sub: username, name, preferred_username: username, email, email_verified: true }
+      const { name, email, roles } = account
+      const claims = { sub: username, name, preferred_username: username, roles, email, email_verified: true }
       return { accountId: username, claims: () => claims }
     },
 

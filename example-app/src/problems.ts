@@ -35,6 +35,10 @@ export function explain(error: unknown): Problem {
 
 const words: Record<string, readonly [title: string, text: string]> = {
   insufficient_scope: ['You cannot go in here', 'Your account does not have the rights for this page.'],
+  insufficient_user_authentication: [
+    'You need to sign in again',
+    'This page needs a sign-in that is more recent than yours, and the sign-in server did not ask you for one.',
+  ],
   access_denied: ['You did not allow it', 'Nothing was shared and nothing has changed. You can try again.'],
   missing_credentials: ['Please sign in', 'Your sign-in is over. Sign in again to go on.'],
   login_required: ['Please sign in', 'Your sign-in is over. Sign in again to go on.'],

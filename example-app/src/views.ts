@@ -3,6 +3,7 @@
 import type { Auth } from 'express-oauth-kit'
 import { html, trusted, type Html } from './html.js'
 import type { NewProject, Project, Report } from './projects.js'
+import type { SignIn } from './sign-ins.js'
 import type { Issue } from './token-watch.js'
 
 /** Who looks at a page (nobody: `undefined`), which one it is, and which instance answers where there are several. */
@@ -54,8 +55,14 @@ export function homePage(viewer: Viewer, auth: Auth): Html {
         ${card('/projects', 'See the projects', 'The app asks the API for them, with your access token.', 'read:projects')}
         ${card('/projects/new', 'Start a project', 'Asks for your permission, the first time.', 'write:projects')}
         ${card('/admin', 'Read the report', 'For administrators only: not everybody is let in.', 'admin:read')}
+        ${card('/sign-ins', 'See who signed in', 'For people whom the server calls an administrator.', 'admin')}
+        ${card('/recovery-codes', 'See your recovery codes', 'Asks for your password, unless you gave it just now.')}
         ${card('/session', 'Look at your session', 'What the app knows about you.')}
       </div>
+      <p class="note">
+        The projects are there for programs, too: <a href="/projects.json">/projects.json</a> takes your
+        session or an access token.
+      </p>
     `,
   )
 }
@@ -165,6 +172,62 @@ export function reportPage(viewer: Viewer, { total, owners }: Report): Html {
           </tbody>
         </table>
       </div>
+    `,
+  )
+}
+
+export function signInsPage(viewer: Viewer, signIns: readonly SignIn[]): Html {
+  const rows = signIns.map(
+    ({ subject, at }) =>
+      html`<tr>
+        <td>${subject}</td>
+        <td>${time(at / 1000)}</td>
+      </tr>`,
+  )
+  return layout(
+    'Sign-ins',
+    viewer,
+    html`
+      <h1>Sign-ins</h1>
+      <p class="lead">
+        Who signed in since this demo was started. You see it because the claim <code>roles</code> of your
+        sign-in has <code>admin</code> in it.
+      </p>
+      <div class="table narrow">
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">Who</th>
+              <th scope="col">When</th>
+            </tr>
+          </thead>
+          <tbody>
+            ${rows}
+          </tbody>
+        </table>
+      </div>
+    `,
+  )
+}
+
+export function recoveryCodesPage(viewer: Viewer, codes: readonly string[]): Html {
+  return layout(
+    'Recovery codes',
+    viewer,
+    html`
+      <h1>Recovery codes</h1>
+      <p class="lead">
+        You see them because you signed in within the last minute. Whoever comes by later, while your browser
+        is still open, is asked for your password.
+      </p>
+      <ul class="panel codes">
+        ${codes.map((code) => html`<li><code>${code}</code></li>`)}
+      </ul>
+      <p class="actions"><a class="button" href="/recovery-codes">Look again</a></p>
+      <p class="note">
+        Clocks may differ by half a minute, so that is how much longer they are shown. The codes open nothing:
+        this is a demo.
+      </p>
     `,
   )
 }

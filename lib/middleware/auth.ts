@@ -3,6 +3,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { OAuthError } from '../errors.js'
 import type { Claims } from '../jose/jwt.js'
+import type { AuthenticationDemand } from '../oauth/authentication.js'
+import type { CoversScope } from '../oauth/implied-scopes.js'
 import type { BearerAuth } from '../resource/bearer-auth.js'
 import type { AccessTokenOptions } from '../session/session-tokens.js'
 import type { StartLoginOptions } from './login.js'
@@ -45,14 +47,20 @@ export interface AuthSource {
   confirm(): Auth | Promise<Auth>
   /** Answers the request, or passes the error on. */
   refuse(error: unknown, req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void): void
+  /** Whether the scopes that were granted include this one, or imply it. */
+  readonly covers: CoversScope
+  /** The claim by which the sign-in of whoever was confirmed falls short of what is demanded; nothing when it does not. */
+  shortcoming(demand: AuthenticationDemand): 'acr' | 'auth_time' | undefined
   /** Sends the browser to the login; where there is one. */
   startLogin?(options: StartLoginOptions): Promise<void>
+  /** Throws `csrf_rejected` for a request that another site may have made; where browsers send what tells the user. */
+  checkCsrf?(): void
 }
 
 // A symbol of our own: whatever an app or a mistake puts into `req.auth`, guards never take it for a user.
 const sourceKey = Symbol('express-oauth-kit.auth-source')
 
-type GuardedRequest = IncomingMessage & { [sourceKey]?: AuthSource; auth?: unknown }
+type GuardedRequest = IncomingMessage & { [sourceKey]?: AuthSource; auth?: unknown; authError?: unknown }
 
 /** One descriptor for all requests: most of them never ask. */
 const authProperty: PropertyDescriptor = {
@@ -82,9 +90,16 @@ export function attachKnownAuth(req: IncomingMessage, source: AuthSource, auth: 
   const guarded = req as GuardedRequest
   guarded[sourceKey] = source
   // An accessor that `attachAuth` put there would keep its own view.
-  if ('auth' in guarded)
+  if ('auth' in guarded) {
     Object.defineProperty(req, 'auth', { value: auth, configurable: true, writable: true })
-  else guarded.auth = auth
+    delete guarded.authError
+  } else guarded.auth = auth
+}
+
+/** Puts nobody on a request, whatever was there; `error` is why not. */
+export function attachNobody(req: IncomingMessage, source: AuthSource, error?: OAuthError): void {
+  attachAuth(req, source)
+  Object.defineProperty(req, 'authError', { value: error, configurable: true, writable: true })
 }
 
 /** Throws `invalid_configuration` on a request that no middleware of this package has seen. */

@@ -5,12 +5,14 @@ import { OAuthError } from '../errors.js'
 import type { Emit } from '../events.js'
 import type { HttpClient } from '../http.js'
 import type { Claims } from '../jose/jwt.js'
+import { authenticationIn } from '../oauth/authentication.js'
 import { authorizationCodeGrant, callbackState, type Grant } from '../oauth/authorization-code.js'
 import { isRestarted, type ResponseMode } from '../oauth/authorization-request.js'
 import type { Client } from '../oauth/client.js'
 import { sessionIdIn } from '../oauth/id-token.js'
 import type { TokenSet } from '../oauth/token-set.js'
 import { plainUserinfo, userinfo } from '../oauth/userinfo.js'
+import { sessionHandle } from '../session/endings.js'
 import type { FreshLogin } from '../session/fresh-login.js'
 import type { Sessions } from '../session/session.js'
 import type { Transaction, Transactions } from '../session/transaction.js'
@@ -93,13 +95,14 @@ export function createCallback(options: CallbackOptions): Callback {
       tokens: grant.tokens,
       ...(sid !== undefined && { sid }),
       ...(typeof issuedAt === 'number' && { issuedAt }),
+      ...authenticationIn(grant.claims ?? {}),
     })
     if (!began) {
       discard(grant.tokens)
       await again(req, res, transaction)
       return
     }
-    freshLogin.remember(res)
+    freshLogin.remember(res, sessionHandle(began.id))
     emit({ type: 'login', issuer, subject })
     redirect(res, transaction.returnTo, 303)
   }

@@ -2,6 +2,7 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { OAuthError } from '../errors.js'
+import type { AuthenticationDemand } from '../oauth/authentication.js'
 import {
   authorizationRequest,
   reservedParameters,
@@ -11,6 +12,7 @@ import {
 import type { Client } from '../oauth/client.js'
 import { parseScope } from '../oauth/scope.js'
 import { requireEndpoint } from '../oauth/server-metadata.js'
+import type { Seal } from '../seal.js'
 import type { Sessions } from '../session/session.js'
 import type { Transactions } from '../session/transaction.js'
 import { formParameters, navigation, queryParameters, redirect, singleParameter } from './request.js'
@@ -40,6 +42,8 @@ export interface LoginOptions {
   allowedInQuery: readonly string[]
   responseMode: ResponseMode
   wantsUserinfo: boolean
+  /** Seals what a guard of this app demands, so that nobody else can have a login ask for something weaker. */
+  demandSeal: Seal<AuthenticationDemand>
   /** The path to return to, made safe. */
   safeReturnTo: (value: unknown) => string
 }
@@ -51,22 +55,25 @@ export interface Login {
   start(
     req: IncomingMessage,
     res: ServerResponse,
-    options?: StartLoginOptions & { restarted?: boolean },
+    options?: StartLoginOptions & { restarted?: boolean; demand?: AuthenticationDemand },
   ): Promise<void>
+  /** The query by which {@link fromRequest} starts a login that demands this of the sign-in. */
+  stepUpQuery(demand: AuthenticationDemand): Record<string, string>
 }
 
 export function createLogin(settings: LoginOptions): Login {
-  const { client, sessions, transactions, scope, resource, responseMode, allowedInQuery, safeReturnTo } =
-    settings
+  const { client, sessions, transactions, scope, resource, responseMode, allowedInQuery } = settings
+  const { demandSeal, safeReturnTo } = settings
 
   const start: Login['start'] = async (req, res, options = {}) => {
     sessions.ready(req)
     refuseReserved(options.parameters)
     // Now, rather than when the user has come back and the code is spent.
     if (settings.wantsUserinfo) requireEndpoint(await client.metadata(), 'userinfo_endpoint')
+    const parameters = withMaxAge({ ...settings.parameters, ...options.parameters })
     const { url, transaction } = await authorizationRequest(client, {
       scope: union(scope, additionalScopes(options.scope)),
-      parameters: withMaxAge({ ...settings.parameters, ...options.parameters }),
+      parameters: withDemand(parameters, options.demand),
       responseMode,
       ...(resource !== undefined && { resource }),
       ...(options.restarted !== undefined && { restarted: options.restarted }),
@@ -77,6 +84,7 @@ export function createLogin(settings: LoginOptions): Login {
 
   return {
     start,
+    stepUpQuery: (demand) => ({ step_up: demandSeal.seal(demand) }),
     async fromRequest(req, res) {
       const asked = await askedFor(req)
       // A script would be sent to another origin and fail there; a prefetch would leave a login nobody asked for.
@@ -91,13 +99,28 @@ export function createLogin(settings: LoginOptions): Login {
       })
       const { scope: extraScope, ...parameters } = Object.fromEntries(chosen)
       const [returnTo] = asked.getAll('returnTo')
+      const demand = demandIn(asked)
+      // A step up must not take away what was granted before.
+      const kept = demand ? (sessions.read(req, res)?.scope ?? []) : []
       await start(req, res, {
         parameters,
-        ...(extraScope !== undefined && { scope: extraScope }),
+        scope: [...kept, extraScope ?? ''].join(' ').trim(),
+        ...(demand && { demand }),
         ...(returnTo !== undefined && { returnTo }),
         ...(asked.has('iss') && thirdPartyLogin(asked, parameters)),
       })
     },
+  }
+
+  function demandIn(asked: URLSearchParams): AuthenticationDemand | undefined {
+    const sealed = singleParameter(asked, 'step_up')
+    if (sealed === undefined) return undefined
+    const demand = demandSeal.open(sealed)
+    if (demand) return demand
+    throw new OAuthError('invalid_request', {
+      reason: 'step_up',
+      hint: 'Take "login_url" from the answer of a guard as it is; it opens as long as its secret is in "secrets".',
+    })
   }
 
   /** The query, or the form by which somebody else asks for a login. Throws `method_not_allowed` for all other requests. */
@@ -152,6 +175,19 @@ function additionalScopes(scope: string | undefined): readonly string[] {
 
 function union(first: readonly string[], second: readonly string[]): string[] {
   return [...new Set([...first, ...second])]
+}
+
+/** On top of what every login asks for: the shorter age counts. */
+function withDemand(
+  parameters: AuthorizationParameters,
+  { acr, maxAge }: AuthenticationDemand = {},
+): AuthorizationParameters {
+  const shortest = Math.min(maxAge ?? Infinity, Number(parameters['max_age'] ?? Infinity))
+  return {
+    ...parameters,
+    ...(acr && { acr_values: acr.join(' ') }),
+    ...(maxAge !== undefined && { max_age: shortest }),
+  }
 }
 
 /** Checked here because the answer is held to it later. */

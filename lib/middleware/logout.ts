@@ -6,12 +6,12 @@ import type { Emit } from '../events.js'
 import type { Client } from '../oauth/client.js'
 import { endSessionUrl } from '../oauth/end-session.js'
 import type { FreshLogin } from '../session/fresh-login.js'
-import { isSameSecret } from '../secret.js'
 import type { SessionTokens } from '../session/session-tokens.js'
 import { csrfToken, type Session, type Sessions } from '../session/session.js'
 import type { Revoke } from '../tokens/revoke.js'
+import { csrfRejected, isFromThisSite } from './csrf.js'
 import { sendMovingOnPage } from './page.js'
-import { formParameters, navigation, queryParameters, redirect, sameOrigin, sendJson } from './request.js'
+import { formParameters, navigation, queryParameters, redirect, sendJson } from './request.js'
 
 export interface LogoutOptions {
   client: Client
@@ -42,9 +42,7 @@ export function createLogout(options: LogoutOptions): Logout {
     const fields = req.method === 'POST' ? await formParameters(req) : queryParameters(req)
     const session = sessions.read(req, res)
     if (!isWanted(req, session, fields)) {
-      throw new OAuthError('csrf_rejected', {
-        hint: 'The browser did not say that the request comes from this site. Post a form of this site, or add its field "csrf_token" with getAuth(req).csrfToken.',
-      })
+      throw csrfRejected()
     }
     const returnTo = safeReturnTo(fields.get('returnTo') ?? undefined)
     const target = session ? await end(req, res, session, returnTo) : returnTo
@@ -54,9 +52,8 @@ export function createLogout(options: LogoutOptions): Logout {
   function isWanted(req: IncomingMessage, session: Session | undefined, fields: URLSearchParams): boolean {
     // A picture or a prefetch of this site is no wish to leave, either.
     if (req.method === 'GET' && navigation(req) === 'no') return false
-    const from = sameOrigin(req, origin)
-    if (from !== 'unknown') return from === 'yes'
-    return session !== undefined && isSameSecret(fields.get('csrf_token') ?? '', csrfToken(session))
+    const field = fields.get('csrf_token') ?? undefined
+    return isFromThisSite(req, { origin, csrfToken: session && csrfToken(session), field })
   }
 
   async function end(

@@ -1,12 +1,11 @@
 /** Guards an API: requests need an access token that its authorization server issued for it (RFC 6750). */
 
-import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
-import { isOAuthError, OAuthError } from '../errors.js'
+import { isOAuthError, type OAuthError, type OAuthErrorCode } from '../errors.js'
+import { checkedImpliedScopes, type CoversScope, type ImpliedScopes } from '../oauth/implied-scopes.js'
 import { checkedScope } from '../oauth/requested-access.js'
+import { insufficientScope } from '../oauth/scope.js'
 import { checkOptions, type OptionChecks } from '../options.js'
 import type { BearerAuth } from '../resource/bearer-auth.js'
-import { challenges, type ChallengeOptions } from '../resource/challenge.js'
-import { schemeOf } from '../resource/credentials.js'
 import type { TrustChoice } from '../resource/trusted-issuers.js'
 import {
   knownVerifierOptions,
@@ -14,8 +13,12 @@ import {
   type Verifier,
   type VerifierSettings,
 } from '../resource/verifier.js'
-import { attachKnownAuth, type AuthSource } from './auth.js'
-import { sendJson, type Middleware } from './request.js'
+import { attachAuth, attachKnownAuth, attachNobody, type Auth, type AuthSource } from './auth.js'
+import { announceNonce, createBearerRefusals } from './bearer-refusals.js'
+import { BearerSource, NobodySource, type BearerSourceOptions } from './bearer-source.js'
+import { isPreflight, type Middleware } from './request.js'
+import { withRequirement, type Guard, type Requirement } from './requirement.js'
+import { browserSource, SessionInstead } from './session-instead.js'
 
 /** All there is to say; {@link OAuthBearerOptions} says what must be said. */
 export interface OAuthBearerSettings extends VerifierSettings {
@@ -24,8 +27,23 @@ export interface OAuthBearerSettings extends VerifierSettings {
    * beside those of `requireScope`: clients know at once all that an operation needs. Default: none.
    */
   scope?: string
+  /**
+   * `required`: no request passes without a good token. `optional`: one without a token passes as nobody, a bad one is
+   * refused. `attempt`: one with a bad token passes as nobody, too, and `req.authError` says why. Guards refuse nobody, and
+   * what cannot be known is refused in every mode. Default `required`.
+   */
+  mode?: 'required' | 'optional' | 'attempt'
+  /**
+   * Whether the session of `oauthLogin`, which must be mounted before, serves requests that bring no token. Such a request
+   * that may change something has to come from a page of this site (cross-site request forgery). Default false.
+   */
+  session?: boolean
+  /** Scopes that contain others, such as `{ admin: ['read:projects', 'write:projects'] }`: guards count them as granted. */
+  impliedScopes?: ImpliedScopes
   /** The `realm` of challenges. Default: none. */
   realm?: string
+  /** Lets scripts of other origins read the challenge: `Access-Control-Expose-Headers`. Default false. */
+  exposeChallenge?: boolean
   /** `answer`: JSON with the challenge. `next`: the error, which carries the challenge, goes to the app's error handler. Default `answer`. */
   onError?: 'answer' | 'next'
 }
@@ -35,60 +53,105 @@ export type OAuthBearerOptions = OAuthBearerSettings & TrustChoice
 const known: Record<keyof OAuthBearerSettings, true> = {
   ...knownVerifierOptions,
   scope: true,
+  mode: true,
+  session: true,
+  impliedScopes: true,
   realm: true,
+  exposeChallenge: true,
   onError: true,
 }
 
+/** Failures of a session after which a request goes on without somebody. */
+const endsAsNobody: Record<NonNullable<OAuthBearerSettings['mode']>, readonly OAuthErrorCode[]> = {
+  required: [],
+  optional: ['login_required'],
+  attempt: ['login_required', 'csrf_rejected'],
+}
+
 /** The middleware, and what it checks tokens with. */
-export interface OAuthBearer extends Middleware, Pick<Verifier, 'ready'> {}
+export interface OAuthBearer extends Guard, Pick<Verifier, 'ready'> {}
 
 /**
  * Mount it before the routes of the API. Requests without a good token get the answers of RFC 6750 §3.1; when the keys
- * cannot be had they get a 503, because that is nobody's fault. Throws `invalid_configuration` for options that cannot work.
+ * cannot be had they get a 503, because that is nobody's fault. Preflights (CORS) bring no credentials: they pass as
+ * nobody. Throws `invalid_configuration` for options that cannot work.
  */
 export function oauthBearer(options: OAuthBearerOptions): OAuthBearer {
   const check = checkOptions('oauthBearer', options, known)
+  const mode = check.oneOf('mode', options.mode, ['required', 'optional', 'attempt'], 'required')
+  const takesSession = check.boolean('session', options.session)
+  const covers = checkedImpliedScopes(options.impliedScopes, check)
   const realm = checkedRealm(options.realm, check)
   const scope = checkedNeededScope(options.scope, check)
-  const onError = check.oneOf('onError', options.onError, ['answer', 'next'], 'answer')
   const verifier = tokenVerifier(options, check)
   const { emit, ready, schemes, dpopAlgorithms } = verifier
   const resourceMetadata = options.protectedResource?.metadataUrl
-  const challenge: ChallengeOptions = {
-    scope,
-    ...(realm !== undefined && { realm }),
-    ...(resourceMetadata !== undefined && { resourceMetadata }),
-    ...(dpopAlgorithms !== undefined && { dpopAlgorithms }),
-  }
+  const { refuse, answer, tell, isFault, tellWayIn } = createBearerRefusals({
+    challenge: {
+      scope,
+      ...(realm !== undefined && { realm }),
+      ...(resourceMetadata !== undefined && { resourceMetadata }),
+      ...(dpopAlgorithms !== undefined && { dpopAlgorithms }),
+    },
+    schemes,
+    exposesChallenge: check.boolean('exposeChallenge', options.exposeChallenge),
+    onError: check.oneOf('onError', options.onError, ['answer', 'next'], 'answer'),
+    emit,
+  })
+  const shared: BearerSourceOptions = { refuse, covers, clock: verifier }
+  const nobody = new NobodySource(refuse)
 
-  const refuse: AuthSource['refuse'] = (error, req, res, next) => {
-    if (!isOAuthError(error)) {
-      next(error)
-      return
-    }
-    const wwwAuthenticate = challenges(error, challenge, schemeOf(req, schemes))
-    if (wwwAuthenticate !== undefined) error.headers['www-authenticate'] = wwwAuthenticate
-    // Set at once: not every error handler looks at the headers of an error.
-    setHeaders(res, error.headers, ['www-authenticate', 'dpop-nonce'])
-    // A request without a token is no event: that is how clients find out that they need one.
-    if (error.code !== 'missing_credentials') {
-      emit({ type: error.status >= 500 ? 'request_failed' : 'token_rejected', code: error.code, error })
-    }
-    if (onError === 'next' || res.headersSent) {
-      next(error)
-      return
-    }
-    setHeaders(res, error.headers)
-    sendJson(res, error.status, error.toJSON())
+  function missingScope({ scopes }: Auth, coveredBy: CoversScope): OAuthError | undefined {
+    const hasAll = scope.every((one) => coveredBy(scopes, one))
+    return hasAll ? undefined : insufficientScope(scope, scopes)
   }
 
   const admit = (auth: BearerAuth, ...[req, res, next]: Parameters<Middleware>) => {
-    const refusal = missingScope(auth, scope)
+    const refusal = missingScope(auth, covers)
     if (refusal) {
-      refuse(refusal, req, res, next)
+      fail(refusal, req, res, next)
       return
     }
-    attachKnownAuth(req, new BearerSource(auth, refuse), auth)
+    attachKnownAuth(req, new BearerSource(auth, shared), auth)
+    next()
+  }
+
+  /** A token, or its absence, that will not do: whoever goes on with the request finds nobody there. */
+  const fail: AuthSource['refuse'] = (error, req, res, next) => {
+    if (!isOAuthError(error)) {
+      attachNobody(req, nobody)
+      next(error)
+      return
+    }
+    const isAbsent = error.code === 'missing_credentials'
+    attachNobody(req, isAbsent ? nobody : new NobodySource(answer, error), isAbsent ? undefined : error)
+    // An outage is no verdict on the client, and must not make it somebody without rights.
+    if (mode !== 'required' && (isAbsent || (mode === 'attempt' && isFault(error, req)))) {
+      tell(error)
+      next()
+    } else refuse(error, req, res, next)
+  }
+
+  /** Without a token the session counts. What browsers send along unasked must be of this site's own making. */
+  async function bySession(...[req, res, next]: Parameters<Middleware>): Promise<void> {
+    const source = new SessionInstead(browserSource(req), (error) => tellWayIn(error, req, res))
+    attachAuth(req, source)
+    try {
+      source.checkCsrf()
+      const refusal = missingScope(await source.confirm(), source.covers)
+      if (refusal) {
+        source.refuse(refusal, req, res, next)
+        return
+      }
+    } catch (error) {
+      const code = isOAuthError(error) ? error.code : undefined
+      if (isOAuthError(error) && code === 'csrf_rejected')
+        attachNobody(req, new NobodySource(answer, error), error)
+      if (code === undefined || !endsAsNobody[mode].includes(code)) {
+        source.refuse(error, req, res, next)
+        return
+      }
+    }
     next()
   }
 
@@ -98,6 +161,11 @@ export function oauthBearer(options: OAuthBearerOptions): OAuthBearer {
       admit(recalled, req, res, next)
       return
     }
+    if (isPreflight(req)) {
+      attachNobody(req, nobody)
+      next()
+      return
+    }
     verifier
       .admit(req)
       .then(
@@ -105,57 +173,16 @@ export function oauthBearer(options: OAuthBearerOptions): OAuthBearer {
           announceNonce(res, headers)
           admit(auth, req, res, next)
         },
-        (error: unknown) => refuse(error, req, res, next),
+        (error: unknown) =>
+          takesSession && isOAuthError(error) && error.code === 'missing_credentials'
+            ? bySession(req, res, next)
+            : fail(error, req, res, next),
       )
       .catch(next) // a mistake on the way to an answer must not leave the request open
   }
-  return Object.assign(middleware, { ready })
-}
-
-function setHeaders(
-  res: ServerResponse,
-  headers: OutgoingHttpHeaders,
-  names: readonly string[] = Object.keys(headers),
-): void {
-  if (res.headersSent) return
-  for (const name of names) {
-    const value = headers[name]
-    if (value !== undefined) res.setHeader(name, value)
-  }
-}
-
-/** The next nonce goes to this client alone: a cache would give it to others, and too late (RFC 9449 §8.2). */
-function announceNonce(res: ServerResponse, headers: OutgoingHttpHeaders): void {
-  if (headers['dpop-nonce'] === undefined) return
-  setHeaders(res, headers)
-  if (!res.headersSent && !res.hasHeader('cache-control')) res.setHeader('cache-control', 'no-store')
-}
-
-function missingScope({ scopes }: BearerAuth, needed: readonly string[]): OAuthError | undefined {
-  if (needed.every((scope) => scopes.includes(scope))) return undefined
-  return new OAuthError('insufficient_scope', {
-    scope: needed,
-    hint: `Needed: ${needed.join(' ')}. Granted: ${scopes.join(' ') || 'nothing'}.`,
-  })
-}
-
-/** A user who is known by a token, for this request. */
-class BearerSource implements AuthSource {
-  readonly refuse: AuthSource['refuse']
-  readonly #auth: BearerAuth
-
-  constructor(auth: BearerAuth, refuse: AuthSource['refuse']) {
-    this.#auth = auth
-    this.refuse = refuse
-  }
-
-  peek(): BearerAuth {
-    return this.#auth
-  }
-
-  confirm(): BearerAuth {
-    return this.#auth
-  }
+  const somebody: Requirement = scope.length > 0 ? { kind: 'scope', all: scope } : { kind: 'login' }
+  const requirement: Requirement = mode === 'required' ? somebody : { kind: 'optionalLogin' }
+  return withRequirement(Object.assign(middleware, { ready }), requirement)
 }
 
 function checkedNeededScope(scope: string | undefined, check: OptionChecks): readonly string[] {

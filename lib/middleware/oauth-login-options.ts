@@ -10,6 +10,7 @@ import {
   type ResponseMode,
 } from '../oauth/authorization-request.js'
 import type { ClientSecret } from '../oauth/client-secret.js'
+import type { ImpliedScopes } from '../oauth/implied-scopes.js'
 import type { ServerEndpoints } from '../oauth/server-metadata.js'
 import type { ServerOptions } from '../oauth/server-options.js'
 import type { Store } from '../stores/store.js'
@@ -38,6 +39,11 @@ export interface OAuthLoginOptions extends ServerOptions {
   scope?: string
   /** The API that access tokens are for, where the server wants to know (RFC 8707). */
   resource?: string
+  /**
+   * Scopes that contain others, such as `{ admin: ['read:projects', 'write:projects'] }`: guards count them as granted.
+   * Over several steps, too. Default: none.
+   */
+  impliedScopes?: ImpliedScopes
   /** Further parameters of each authorization request, such as `{ prompt: 'consent' }`. */
   authorizationParameters?: AuthorizationParameters
   /** Parameters that the query of `/login` may set, such as `['login_hint', 'ui_locales']`. Default: none. */
@@ -113,6 +119,7 @@ const known: Record<keyof OAuthLoginOptions, true> = {
   baseUrl: true,
   scope: true,
   resource: true,
+  impliedScopes: true,
   authorizationParameters: true,
   queryParameters: true,
   responseMode: true,

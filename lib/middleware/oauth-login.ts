@@ -6,6 +6,7 @@ import { isOAuthError, OAuthError } from '../errors.js'
 import { emitter } from '../events.js'
 import { httpClient } from '../http.js'
 import { createClient } from '../oauth/client.js'
+import { checkedImpliedScopes } from '../oauth/implied-scopes.js'
 import { refreshTokenGrant } from '../oauth/refresh-token.js'
 import { firstUse } from '../oauth/replay.js'
 import { checkedResource, checkedScope } from '../oauth/requested-access.js'
@@ -78,6 +79,7 @@ export function oauthLogin(options: OAuthLoginOptions): OAuthLogin {
   const secrets = checkedSecrets('secrets', options.secrets, check)
   const parameters = checkedParameters(options, scope, check)
   const resource = checkedResource(options.resource, check)
+  const covers = checkedImpliedScopes(options.impliedScopes, check)
   const durations = checkedDurations(options, check)
   const name = checkedName(options.name ?? 'oauth', check)
   const storageKind = check.oneOf('storage', options.storage, ['cookie', 'session'])
@@ -172,6 +174,7 @@ export function oauthLogin(options: OAuthLoginOptions): OAuthLogin {
     allowedInQuery: options.queryParameters ?? [],
     responseMode,
     wantsUserinfo,
+    demandSeal: sealFor('step up'),
     safeReturnTo: safePath(site.returnTo),
   })
   const callback = createCallback({
@@ -206,10 +209,21 @@ export function oauthLogin(options: OAuthLoginOptions): OAuthLogin {
     loginPath: `${site.basePath}${site.paths.login}`,
     returnTo: site.returnTo,
     freshLogin: fresh,
+    stepUpQuery: login.stepUpQuery,
     forDeveloper: !site.secure,
     emit,
   })
-  const source = { sessions, login, refusals, sessionTokens, clientId }
+  const source = {
+    sessions,
+    login,
+    refusals,
+    freshLogin: fresh,
+    sessionTokens,
+    clientId,
+    origin: site.origin,
+    covers,
+    clock: client,
+  }
 
   const routes = new Map<string, Route>([
     [site.paths.login, toldAsLogin(login.fromRequest)],

@@ -4,6 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { isOAuthError, OAuthError } from '../errors.js'
 import type { Emit } from '../events.js'
 import { originalUrl } from '../original-url.js'
+import type { AuthenticationDemand } from '../oauth/authentication.js'
 import type { FreshLogin } from '../session/fresh-login.js'
 import { sendErrorPage } from './page.js'
 import { navigation, redirect, sendJson } from './request.js'
@@ -24,13 +25,15 @@ export interface RefusalOptions {
   /** Where an error page leads on to. */
   returnTo: string
   freshLogin: FreshLogin
+  /** The query by which the login path asks for a sign-in like that. */
+  stepUpQuery: (demand: AuthenticationDemand) => Record<string, string>
   /** Whether error pages may tell what only the developer should know. */
   forDeveloper: boolean
   emit: Emit
 }
 
 export function createRefusals(options: RefusalOptions): Refusals {
-  const { onError, loginPath, returnTo, freshLogin, forDeveloper, emit } = options
+  const { onError, loginPath, returnTo, freshLogin, stepUpQuery, forDeveloper, emit } = options
 
   const answer: Refusals['answer'] = (error, req, res, next) => {
     if (isOAuthError(error) && error.status >= 500) emit({ type: 'request_failed', code: error.code, error })
@@ -43,9 +46,19 @@ export function createRefusals(options: RefusalOptions): Refusals {
     if (navigation(req) === 'yes') {
       sendErrorPage(res, error, returnTo, forDeveloper)
     } else {
-      // A script cannot follow a redirect to another origin; it can be told where the login is.
-      const where = error.code === 'login_required' ? { login_url: loginPath } : {}
-      sendJson(res, error.status, { ...error.toJSON(), ...where })
+      sendJson(res, error.status, { ...error.toJSON(), ...wayIn(error) })
+    }
+  }
+
+  /** A script cannot follow a redirect to another origin; it can be told where the login is, and what for. */
+  function wayIn({ code, acrValues, maxAge }: OAuthError): object {
+    if (code === 'login_required') return { login_url: loginPath }
+    if (acrValues === undefined && maxAge === undefined) return {}
+    const demand = { ...(acrValues && { acr: acrValues }), ...(maxAge !== undefined && { maxAge }) }
+    return {
+      ...(acrValues && { acr_values: acrValues.join(' ') }),
+      ...(maxAge !== undefined && { max_age: maxAge }),
+      login_url: `${loginPath}?${new URLSearchParams(stepUpQuery(demand)).toString()}`,
     }
   }
 
@@ -53,14 +66,12 @@ export function createRefusals(options: RefusalOptions): Refusals {
     answer,
     refuse(error, req, res, next) {
       const needsLogin = isOAuthError(error) && error.code === 'login_required'
-      // A session that came back and has ended was kept: another login is no circle.
       const hasEnded = needsLogin && error.reason === 'session_ended'
-      if (hasEnded && !res.headersSent) freshLogin.forget(req, res)
       if (!needsLogin || navigation(req) !== 'yes' || res.headersSent) {
         answer(error, req, res, next)
         return
       }
-      if (freshLogin.isRemembered(req) && !hasEnded) {
+      if (freshLogin.remembered(req) !== undefined && !hasEnded) {
         // Another login would end here again, and so on without an end.
         answer(sessionNotKept(), req, res, next)
         return
@@ -73,7 +84,7 @@ export function createRefusals(options: RefusalOptions): Refusals {
   }
 }
 
-function sessionNotKept(): OAuthError {
+export function sessionNotKept(): OAuthError {
   return new OAuthError('session_not_kept', {
     hint: 'The user signed in a moment ago, and the browser came back without the session cookie. Is it too large, or blocked? With express-session and "cookie.secure", does the app run behind a proxy without "trust proxy"?',
   })

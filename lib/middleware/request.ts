@@ -30,6 +30,16 @@ export function navigation(req: IncomingMessage): 'yes' | 'no' | 'unknown' {
   return accept.includes('text/html') ? 'yes' : 'no'
 }
 
+/** What a browser asks before a script's request to another origin; it brings no credentials (Fetch §3.3.6). */
+export function isPreflight({ method, headers }: IncomingMessage): boolean {
+  return (
+    method === 'OPTIONS' &&
+    headers.origin !== undefined &&
+    headers['access-control-request-method'] !== undefined &&
+    headers.authorization === undefined
+  )
+}
+
 /** A frame in somebody else's page: its cookies are not ours to rely on, and its user does not see where they are. */
 function isFramedElsewhere({ headers }: IncomingMessage): boolean {
   const { 'sec-fetch-dest': dest, 'sec-fetch-site': site } = headers

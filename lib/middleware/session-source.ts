@@ -1,23 +1,34 @@
 /** `req.auth` of a user with a session. */
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { OAuthError } from '../errors.js'
+import { isOAuthError, OAuthError } from '../errors.js'
 import type { Claims } from '../jose/jwt.js'
+import { shortcoming, type AuthenticationClock, type AuthenticationDemand } from '../oauth/authentication.js'
+import type { CoversScope } from '../oauth/implied-scopes.js'
 import { varyByCookie } from '../session/cookies.js'
 import { sessionHandle } from '../session/endings.js'
+import type { FreshLogin } from '../session/fresh-login.js'
 import type { SessionTokens, Visit } from '../session/session-tokens.js'
 import { csrfToken, type Session, type Sessions } from '../session/session.js'
 import type { AuthSource, SessionAuth } from './auth.js'
+import { csrfRejected, isFromThisSite, isSafeMethod } from './csrf.js'
 import type { Login, StartLoginOptions } from './login.js'
-import type { Refusals } from './refusals.js'
+import { sessionNotKept, type Refusals } from './refusals.js'
+import { originalUrl } from '../original-url.js'
+import { navigation } from './request.js'
 
 /** What all requests of one `oauthLogin` share. */
 export interface SessionSourceOptions {
   sessions: Sessions
   login: Login
   refusals: Refusals
+  freshLogin: FreshLogin
   sessionTokens: SessionTokens
   clientId: string
+  /** The origin of this site. */
+  origin: string
+  covers: CoversScope
+  clock: AuthenticationClock
 }
 
 /** Nothing is opened before someone asks, and then once. */
@@ -47,22 +58,60 @@ export class SessionSource implements AuthSource {
 
   async confirm(): Promise<SessionAuth> {
     const found = this.#look()
-    const { sessions } = this.#options
+    const { sessions, freshLogin } = this.#options
     const isBrought = sessions.isBrought(this.#req)
     try {
       if (found && (await sessions.lives(this.#req, this.#res, found.session))) return found.auth
-      throw new OAuthError('login_required', isBrought ? { reason: 'session_ended' } : {})
+      if (!isBrought) throw new OAuthError('login_required')
+      // A session that came back and has ended was kept: another login is no circle.
+      if (!this.#res.headersSent) freshLogin.forget(this.#req, this.#res)
+      throw new OAuthError('login_required', { reason: 'session_ended' })
     } catch (error) {
       this.#found = null // whoever handles the error must not greet a user who is none
       throw error
     }
   }
 
-  refuse(...[error, req, res, next]: Parameters<AuthSource['refuse']>): void {
-    this.#options.refusals.refuse(error, req, res, next)
+  get covers(): CoversScope {
+    return this.#options.covers
   }
 
-  async startLogin(wanted: StartLoginOptions): Promise<void> {
+  /** By what the session keeps of the ID token: an app may have kept none of it in the claims. */
+  shortcoming(demand: AuthenticationDemand): 'acr' | 'auth_time' | undefined {
+    return shortcoming(this.#look()?.session ?? {}, demand, this.#options.clock)
+  }
+
+  checkCsrf(): void {
+    const req = this.#req
+    const { origin } = this.#options
+    if (isSafeMethod(req) || isFromThisSite(req, { origin, csrfToken: this.peek()?.csrfToken })) return
+    throw csrfRejected()
+  }
+
+  refuse(...[error, req, res, next]: Parameters<AuthSource['refuse']>): void {
+    const needsStepUp = isOAuthError(error) && error.code === 'insufficient_user_authentication'
+    if (needsStepUp && navigation(req) === 'yes' && !res.headersSent) this.#stepUp(error).catch(next)
+    else this.#options.refusals.refuse(error, req, res, next)
+  }
+
+  async #stepUp({ acrValues, maxAge }: OAuthError): Promise<void> {
+    const [req, res] = [this.#req, this.#res]
+    const { freshLogin, refusals } = this.#options
+    const began = freshLogin.remembered(req)
+    if (began !== undefined && began !== this.#look()?.auth.sessionId) {
+      // The browser came back from a login with the session of before: another one would end here again.
+      refusals.answer(sessionNotKept(), req, res, this.#next)
+      return
+    }
+    const isRepeatable = req.method === 'GET' || req.method === 'HEAD'
+    await this.startLogin({
+      demand: { ...(acrValues && { acr: acrValues }), ...(maxAge !== undefined && { maxAge }) },
+      // What was posted is lost by now, and its address may mean nothing to a GET.
+      ...(isRepeatable && { returnTo: originalUrl(req) }),
+    })
+  }
+
+  async startLogin(wanted: StartLoginOptions & { demand?: AuthenticationDemand }): Promise<void> {
     const { login, refusals } = this.#options
     try {
       // What was granted before is asked for again: the new tokens take the place of the old.

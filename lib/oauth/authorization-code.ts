@@ -50,7 +50,7 @@ export async function authorizationCodeGrant(
   parameters: URLSearchParams,
 ): Promise<Grant> {
   const metadata = await client.metadata()
-  const { state, nonce, code_verifier, max_age, resource } = transaction
+  const { state, nonce, code_verifier, resource } = transaction
   if (transaction.binding !== transactionBinding(metadata.issuer, client))
     throw invalidCallback('configuration_changed')
   checkIssuer(
@@ -81,7 +81,6 @@ export async function authorizationCodeGrant(
     pkceCodeVerifier: code_verifier,
     idTokenExpected: nonce !== undefined,
     ...(nonce !== undefined && { expectedNonce: nonce }),
-    ...(max_age !== undefined && { maxAge: max_age }),
   }
   const receivedAt = client.now()
   // A client that was refused has not spent the code, so another secret may be tried with it.
@@ -104,7 +103,7 @@ async function idTokenClaims(
 ): Promise<Claims | undefined> {
   if (transaction.nonce === undefined || response.id_token === undefined) return undefined
   const claims = await verifyIdToken(client, response.id_token)
-  checkAuthentication(claims, transaction)
+  checkAuthentication(claims, transaction, client)
   return claims
 }
 

@@ -4,6 +4,7 @@ import { isOAuthError, OAuthError } from '../errors.js'
 import { checkTimes } from '../jose/time.js'
 import { invalidToken, parseJwt, type Claims } from '../jose/jwt.js'
 import { verifySignature } from '../jose/verify.js'
+import { authenticationIn, shortcoming, type AuthenticationClock } from './authentication.js'
 import type { AuthorizationTransaction } from './authorization-request.js'
 import type { Client } from './client.js'
 
@@ -34,15 +35,23 @@ export function isSubject(value: unknown): value is string {
   return typeof value === 'string' && /^[\x20-\x7e]{1,255}$/.test(value)
 }
 
-/** One of the `acr_values` that were asked for must have been met. (`max_age` is judged with the claims, by openid-client.) */
-export function checkAuthentication(claims: Claims, asked: AuthorizationTransaction): void {
-  const { acr } = claims
-  if (asked.acr_values === undefined) return
-  if (typeof acr === 'string' && asked.acr_values.split(' ').includes(acr)) return
+/** What the login asked for must have been met: `acr` is voluntary for servers, and some ignore `max_age`. */
+export function checkAuthentication(
+  claims: Claims,
+  { acr_values, max_age }: AuthorizationTransaction,
+  clock: AuthenticationClock,
+): void {
+  const demand = {
+    ...(acr_values !== undefined && { acr: acr_values.split(' ') }),
+    ...(max_age !== undefined && { maxAge: max_age }),
+  }
+  const reason = shortcoming(authenticationIn(claims), demand, clock)
+  if (reason === undefined) return
+  const asked = reason === 'acr' ? `acr_values "${acr_values}"` : `max_age ${max_age}`
   throw new OAuthError('insufficient_user_authentication', {
     status: 400,
-    reason: 'acr',
-    hint: `The login asked for acr_values "${asked.acr_values}" and the ID token does not have one of them as "acr".`,
+    reason,
+    hint: `The login asked for ${asked}, and "${reason}" of the ID token is missing or does not meet it.`,
   })
 }
 

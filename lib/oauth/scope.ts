@@ -1,5 +1,7 @@
 /** Scopes: space-delimited, case-sensitive tokens (RFC 6749 §3.3). */
 
+import { OAuthError } from '../errors.js'
+
 const scopeToken = /^[\x21\x23-\x5b\x5d-\x7e]+$/
 
 export function isScopeToken(value: unknown): value is string {
@@ -16,4 +18,13 @@ export function parseScope(text: string): string[] | undefined {
 export function scopesIn(value: unknown): string[] {
   const words: unknown[] = typeof value === 'string' ? value.split(' ') : Array.isArray(value) ? value : []
   return [...new Set(words.filter(isScopeToken))]
+}
+
+/** Says which scopes were needed, and to the developer which were there. */
+export function insufficientScope(needed: readonly string[], granted: readonly string[]): OAuthError {
+  return new OAuthError('insufficient_scope', {
+    scope: needed,
+    reason: 'scope',
+    hint: `Needed: ${needed.join(' ')}. Granted: ${granted.join(' ') || 'nothing'}.`,
+  })
 }

@@ -19,6 +19,7 @@ const descriptions: Partial<Record<OAuthError['code'], string>> = {
   invalid_request: 'The Authorization header is malformed',
   invalid_token: 'The access token is not valid',
   insufficient_scope: 'More scope is needed than the access token has',
+  insufficient_user_authentication: 'A stronger or more recent sign-in is needed',
   invalid_dpop_proof: 'The DPoP proof is not valid',
   use_dpop_nonce: 'The DPoP proof needs a nonce of this server',
 }
@@ -51,6 +52,8 @@ function challengeOf(scheme: AuthScheme, error: OAuthError, options: ChallengeOp
     scheme === 'DPoP' && dpopAlgorithms !== undefined && algs(dpopAlgorithms),
     description !== undefined && `error="${error.code}"`,
     scope.length > 0 && `scope="${scope.join(' ')}"`,
+    error.acrValues !== undefined && `acr_values="${error.acrValues.join(' ')}"`,
+    error.maxAge !== undefined && `max_age="${error.maxAge}"`,
     resourceMetadata !== undefined && `resource_metadata="${resourceMetadata}"`,
     description !== undefined && `error_description="${description}"`,
   ].filter((parameter) => parameter !== false)
@@ -62,8 +65,11 @@ function algs(algorithms: readonly string[]): string {
 }
 
 /** The fixed sentence for a refusal; none for what is no affair of a client. */
-export function descriptionOf(error: OAuthError): string | undefined {
-  return error.reason === 'expired' ? 'The access token expired' : descriptions[error.code]
+export function descriptionOf({ code, reason, scope }: OAuthError): string | undefined {
+  if (reason === 'expired') return 'The access token expired'
+  // A claim is missing, and no scope makes up for it.
+  if (code === 'insufficient_scope' && scope === undefined) return 'The access token does not allow this'
+  return descriptions[code]
 }
 
 /**

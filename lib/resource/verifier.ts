@@ -114,6 +114,10 @@ export interface TokenVerifier extends Verifier {
   /** Who a request is from, when that is known without waiting. Nothing says nothing: ask `authenticate`. */
   recall(req: IncomingMessage): BearerUser | undefined
   readonly emit: Emit
+  /** Seconds that our clock and the server's may differ. */
+  readonly clockTolerance: number
+  /** Seconds since the epoch. */
+  now(): number
 }
 
 export function tokenVerifier(options: VerifierSettings, check: OptionChecks): TokenVerifier {
@@ -213,6 +217,8 @@ export function tokenVerifier(options: VerifierSettings, check: OptionChecks): T
     emit,
     schemes: possession.schemes,
     dpopAlgorithms: possession.dpopAlgorithms,
+    clockTolerance,
+    now,
     ready: () => issuers.ready(),
     recall(req) {
       const header = req.headers.authorization

@@ -4,10 +4,11 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { clearCookie, readCookie, writeCookie } from './cookies.js'
 
 export interface FreshLogin {
-  remember(res: ServerResponse): void
+  /** `session` is the handle of the one that began. */
+  remember(res: ServerResponse, session: string): void
   forget(req: IncomingMessage, res: ServerResponse): void
-  /** Whether this browser finished a login a moment ago. */
-  isRemembered(req: IncomingMessage): boolean
+  /** The session that this browser began a moment ago, by its handle. */
+  remembered(req: IncomingMessage): string | undefined
 }
 
 /** Seconds. */
@@ -17,10 +18,10 @@ const lifetime = 15
 export function freshLogin(name: string, secure: boolean): FreshLogin {
   const cookie = `${name}.fresh`
   return {
-    remember: (res) => writeCookie(res, cookie, '1', { maxAge: lifetime, secure }),
+    remember: (res, session) => writeCookie(res, cookie, session, { maxAge: lifetime, secure }),
     forget(req, res) {
       if (readCookie(req, cookie) !== undefined) clearCookie(res, cookie, { secure })
     },
-    isRemembered: (req) => readCookie(req, cookie) !== undefined,
+    remembered: (req) => readCookie(req, cookie),
   }
 }

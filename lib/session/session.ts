@@ -4,10 +4,12 @@ import { createHash, randomBytes } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { expiringMap } from '../expiring-map.js'
 import type { Claims } from '../jose/jwt.js'
+import type { Authentication } from '../oauth/authentication.js'
 import type { TokenSet } from '../oauth/token-set.js'
 import { sessionHandle, type Endings } from './endings.js'
 
-export interface Session {
+/** `acr` and `authTime` are the ID token's word, whatever the app made of `claims`. */
+export interface Session extends Authentication {
   /** Random, known to nobody but the session itself; {@link sessionHandle} is the name that others may know. */
   readonly id: string
   readonly issuer: string
@@ -61,15 +63,15 @@ export interface Sessions {
   ready: SessionStorage['ready']
   canKeep: SessionStorage['canKeep']
   readonly mayBeOutdated: boolean
-  /** Whether it did: a login whose user has been signed out at the server meanwhile begins nothing. */
+  /** The new session; nothing for a login whose user has been signed out at the server meanwhile. */
   begin(
     req: IncomingMessage,
     res: ServerResponse,
-    login: Pick<Session, 'issuer' | 'claims' | 'scope' | 'sid' | 'issuedAt'> & {
+    login: Pick<Session, 'issuer' | 'claims' | 'scope' | 'sid' | 'issuedAt' | 'acr' | 'authTime'> & {
       subject: string | undefined
       tokens: TokenSet
     },
-  ): Promise<boolean>
+  ): Promise<Session | undefined>
   /** The session at hand if it lives, as far as can be known without waiting; a use after a while prolongs its idle time. */
   read(req: IncomingMessage, res: ServerResponse): Session | undefined
   /** Whether the request has a session of ours at all, be it over. */
@@ -122,23 +124,19 @@ export function createSessions(options: SessionOptions): Sessions {
     canKeep: storage.canKeep,
     mayBeOutdated: storage.mayBeOutdated,
 
-    async begin(req, res, { issuer, subject, sid, issuedAt, claims, scope, tokens: granted }) {
+    async begin(req, res, { subject, tokens: granted, ...login }) {
       const startedAt = now()
       const session: Session = {
         id: randomBytes(16).toString('base64url'),
-        issuer,
+        ...login,
         ...(subject !== undefined && { subject }),
-        ...(sid !== undefined && { sid }),
-        claims,
-        scope,
-        ...(issuedAt !== undefined && { issuedAt }),
         startedAt,
         seenAt: startedAt,
         endsAt: startedAt + absoluteLifetime,
       }
-      if (await hasEnded(session)) return false
+      if (await hasEnded(session)) return undefined
       await storage.begin(req, res, session, granted)
-      return true
+      return session
     },
 
     read(req, res) {

@@ -69,6 +69,36 @@ describe.skipIf(!hasChromium).each(['cookie', 'session'])('the demo with storage
     expect(await heading()).toContain('Bob')
   })
 
+  test('recovery codes are shown to who gave the password just now, and to nobody else', async () => {
+    await page.goto(`${demo.url}/session`)
+    await signIn('alice')
+    await page.goto(`${demo.url}/recovery-codes`)
+    // The server knows when alice signed in, and has no reason to ask again.
+    if (page.url().startsWith(demo.issuer)) await allow()
+    expect(page.url()).toBe(`${demo.url}/recovery-codes`)
+    expect(await page.getByRole('listitem').count()).toBe(8)
+    expect(await heading()).toBe('Recovery codes')
+    await page.goto(demo.url)
+    expect(await heading()).toContain('Alice')
+  })
+
+  test('who signed in is for people with a role; the projects are for the session and for tokens', async () => {
+    await page.goto(`${demo.url}/sign-ins`)
+    await signIn('alice')
+    await page.getByRole('row', { name: /alice/ }).first().waitFor()
+    const json = JSON.parse(
+      (await page.goto(`${demo.url}/projects.json`).then((answer) => answer?.text())) ?? '',
+    )
+    expect(json).toMatchObject({ for: 'alice', knownBy: 'session', projects: expect.any(Array) })
+
+    await context.clearCookies()
+    const client = await fetch(`${demo.url}/projects.json`)
+    expect([client.status, client.headers.get('www-authenticate')]).toEqual([401, 'Bearer'])
+    await page.goto(`${demo.url}/sign-ins`)
+    await signIn('bob')
+    expect(await heading()).toBe('You cannot go in here')
+  })
+
   test('eight tabs that open at once all end signed in, where they were going', async () => {
     const tabs = await Promise.all(Array.from({ length: 8 }, () => context.newPage()))
     await Promise.all(tabs.map((tab, index) => tab.goto(`${demo.url}/session?tab=${index}`)))

@@ -432,15 +432,23 @@ describe('T24 what was asked of the authentication', () => {
     ['max_age 60, signed in an hour ago', { max_age: 60 }, hourOld],
     ['max_age 0, signed in an hour ago', { max_age: 0 }, hourOld],
     ['max_age 60, no auth_time', { max_age: 60 }, withClaims(() => ({ auth_time: undefined }))],
-    ['max_age 60, auth_time a text', { max_age: 60 }, withClaims(() => ({ auth_time: String(now()) }))],
+    ['max_age 60, signed in tomorrow', { max_age: 60 }, withClaims(() => ({ auth_time: now() + 86_400 }))],
     ['acr_values gold, acr silver', { acr_values: 'gold' }, withClaims(() => ({ acr: 'silver' }))],
     ['acr_values gold, no acr', { acr_values: 'gold' }, withClaims(() => ({ acr: undefined }))],
     ['acr_values gold, acr an array', { acr_values: 'gold' }, withClaims(() => ({ acr: ['gold'] }))],
     ['acr_values gold, acr gol', { acr_values: 'gold' }, withClaims(() => ({ acr: 'gol' }))],
   ])('%s', async (_what, authorizationParameters, fault) => {
-    expect(
-      await endOf(await startStage({ server: { fault }, options: { authorizationParameters } })),
-    ).toEqual(refused)
+    const stage = await startStage({ server: { fault }, options: { authorizationParameters } })
+    expect(await endOf(stage)).toEqual(refused)
+    expect(stage.app.events).toContainEqual(
+      expect.objectContaining({ type: 'login_failed', code: 'insufficient_user_authentication' }),
+    )
+  })
+
+  it('an auth_time that is a text makes the ID token none', async () => {
+    const fault = withClaims(() => ({ auth_time: String(now()) }))
+    const options = { authorizationParameters: { max_age: 60 } }
+    expect(await endOf(await startStage({ server: { fault }, options }))).toEqual(refused)
   })
 
   it('is what the query asked for, too', async () => {

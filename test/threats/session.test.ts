@@ -61,7 +61,9 @@ describe('T25 whoever is not known to be somebody', () => {
       // oxlint-disable-next-line typescript/prefer-promise-reject-errors -- that is the point
       const confirm = async () => Promise.reject(undefined)
       const refuse = () => void response.writeHead(503).end()
-      attachAuth(request, { peek: () => undefined, confirm, refuse })
+      const covers = () => true
+      const shortcoming = () => undefined
+      attachAuth(request, { peek: () => undefined, confirm, refuse, covers, shortcoming })
       next()
     }
     const url = await serve(() => chain(attaches, requireLogin(), greets))

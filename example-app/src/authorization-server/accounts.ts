@@ -4,6 +4,8 @@ export interface Account {
   readonly username: string
   readonly name: string
   readonly email: string
+  /** What the person is in the organization. Applications are told, and need not ask for a scope. */
+  readonly roles: readonly string[]
   /** Whether the account can give an application this scope at all. */
   mayGrant(scope: string): boolean
 }
@@ -13,12 +15,14 @@ const accounts: readonly Account[] = [
     username: 'alice',
     name: 'Alice Archer',
     email: 'alice@example.com',
+    roles: ['member', 'admin'],
     mayGrant: () => true,
   },
   {
     username: 'bob',
     name: 'Bob Baker',
     email: 'bob@example.com',
+    roles: ['member'],
     mayGrant: (scope) => !scope.startsWith('admin:') && scope !== 'delete:projects',
   },
 ]

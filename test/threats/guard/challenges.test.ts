@@ -184,9 +184,10 @@ describe('keys that cannot be had', () => {
       expect(refused).toMatchObject({ status: 503, challenge: undefined })
       expect(refused.headers).toMatchObject({ 'retry-after': '5', 'cache-control': 'no-store' })
       expect(JSON.parse(refused.body)).toEqual({
-        error: 'key_set_unavailable',
-        error_description: 'The keys of the authorization server cannot be had.',
+        error: 'temporarily_unavailable',
+        error_description: 'The service is temporarily unavailable.',
       })
+      expect(api.events).toContainEqual(expect.objectContaining({ code: 'key_set_unavailable' }))
       // What needs no key is judged as ever.
       expect(await api.verdict(issuer.token({ aud: 'x' }))).toBe('401 audience')
       expect((await api.send({})).status).toBe(401)

@@ -5,7 +5,13 @@ import type { Express, Request, Response } from 'express'
 import { assert, property, string } from 'fast-check'
 import { describe, expect, test, vi } from 'vitest'
 import { credentialsOf } from '../../../lib/resource/credentials.js'
-import { isOAuthError, requireScope } from '../../../lib/index.js'
+import {
+  getAuth,
+  isOAuthError,
+  requireLogin,
+  requireScope,
+  type OAuthBearerOptions,
+} from '../../../lib/index.js'
 import { unhandledRejections } from '../../support/unhandled-rejections.js'
 import { guardedApi, type Api } from './api.js'
 import type { Members } from './issuer.js'
@@ -291,15 +297,59 @@ describe.each(['4', '5'] as const)('T104 paths on Express %s', (framework) => {
   })
 })
 
-describe('T105 no exceptions', () => {
-  test('T105 a preflight, a probe and a browser need a token like everybody', async () => {
-    const { api } = await guardedApi()
-    const preflight = ['origin', 'https://app.example', 'access-control-request-method', 'GET']
-    expect((await api.send({ method: 'OPTIONS', headers: preflight })).status).toBe(401)
-    expect((await api.send({ headers: ['user-agent', 'kube-probe/1.30'] })).status).toBe(401)
-    expect((await api.send({ headers: ['accept', 'text/html', 'sec-fetch-mode', 'navigate'] })).status).toBe(
-      401,
-    )
+describe('T105 exceptions', () => {
+  const preflight = ['origin', 'https://app.example', 'access-control-request-method', 'GET']
+  /** A handler that tells who reaches it, behind a guard for all routes. */
+  const open = async (mode: NonNullable<OAuthBearerOptions['mode']>) =>
+    guardedApi({
+      options: { mode },
+      routes: (app, guard) => {
+        app.use(guard)
+        app.all('/open', (req, res) => void res.json({ auth: (req as { auth?: unknown }).auth ?? null }))
+        app.all('/asks', (req, res) => void res.json(getAuth(req)))
+        app.all('/guarded', requireLogin(), (_req, res) => void res.send('secret'))
+      },
+    })
+
+  test.each(['required', 'optional', 'attempt'] as const)(
+    'T105 a preflight reaches what comes next, and is nobody there (%s)',
+    async (mode) => {
+      const { api } = await open(mode)
+      const send = async (path: string) => api.send({ path, method: 'OPTIONS', headers: preflight })
+      expect(await send('/open')).toMatchObject({ status: 200, body: '{"auth":null}', challenge: undefined })
+      expect(await send('/asks')).toMatchObject({ status: 401, body: 'the application had an error' })
+      expect(api.errors).toMatchObject([{ code: 'login_required' }])
+      expect(await send('/guarded')).toMatchObject({ status: 401, challenge: 'Bearer' })
+    },
+  )
+
+  const others: [what: string, request: Parameters<Api['send']>[0]][] = [
+    ['OPTIONS without a method', { method: 'OPTIONS', headers: ['origin', 'https://app.example'] }],
+    ['OPTIONS without an origin', { method: 'OPTIONS', headers: preflight.slice(2) }],
+    ['OPTIONS with a cookie', { method: 'OPTIONS', headers: ['cookie', 'oauth=a; access_token=b'] }],
+    ['GET with the headers of a preflight', { method: 'GET', headers: preflight }],
+    ['POST with the headers of a preflight', { method: 'POST', headers: preflight }],
+    ['HEAD', { method: 'HEAD' }],
+    ['a probe', { headers: ['user-agent', 'kube-probe/1.30'] }],
+    ['a load balancer', { headers: ['user-agent', 'GoogleHC/1.0'] }],
+    ['a browser', { headers: ['accept', 'text/html', 'sec-fetch-mode', 'navigate'] }],
+    ['a method in a header', { headers: ['x-http-method-override', 'OPTIONS', ...preflight] }],
+  ]
+  test.each(others)('T105 %s is no exception', async (_what, request) => {
+    const { api } = await open('required')
+    expect((await api.send({ path: '/open', ...request })).status).toBe(401)
+  })
+
+  test('T105 a preflight with a token is judged by it', async () => {
+    const { api, issuer } = await open('required')
+    const send = async (token: string) =>
+      api.send({
+        path: '/guarded',
+        method: 'OPTIONS',
+        headers: [...preflight, 'authorization', `Bearer ${token}`],
+      })
+    expect((await send('junk')).status).toBe(401)
+    expect((await send(issuer.token())).status).toBe(200)
   })
 })
 
