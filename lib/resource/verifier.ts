@@ -110,7 +110,8 @@ export function tokenVerifier(options: VerifierOptions, check: OptionChecks): To
       header,
       key: await verifySignature(keySet, jwt),
       keySet,
-      auth: new BearerUser(token, issuer.issuer, accessToken),
+      // Cut from the header that is kept, so that both are one string in memory.
+      auth: new BearerUser(header.slice(scheme.length + 1), issuer.issuer, accessToken),
       until: accessToken.expiresAt + clockTolerance,
       isEnough: true,
     }
