@@ -28,7 +28,14 @@ export type OAuthEvent =
       readonly stale: boolean
       readonly error: unknown
     }
-  | { readonly type: 'jwks_fetched'; readonly url: string }
+  | {
+      readonly type: 'jwks_fetched'
+      readonly url: string
+      /** Keys that were not there before. */
+      readonly added: number
+      /** Keys that were there before and are trusted no longer. */
+      readonly withdrawn: number
+    }
   | { readonly type: 'jwks_failed'; readonly url: string; readonly stale: boolean; readonly error: unknown }
 
 /** Tells one event. Never throws. */

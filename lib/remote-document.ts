@@ -1,24 +1,31 @@
-/** A document of a server that we keep: one fetch at a time, used while fresh, and longer when the server fails. */
+/** A document of a server that we keep: one fetch at a time, renewed before it is out of date, kept while the server fails. */
+
+import { elapsedTime } from './elapsed-time.js'
 
 export interface RemoteDocument<T> {
   /**
-   * The document if it may serve without waiting: a fresh one, one that is being fetched anew behind the scenes, or one
-   * whose server fails. After a quiet time it may be long out of date, and then there is nothing.
+   * The document if it may serve without waiting: one that is fresh, one that is being fetched anew behind the scenes, or
+   * one whose server fails. Asked of each request: it starts the renewal that is due, and costs next to nothing.
    */
   peek(): T | undefined
-  /** The same, waited for when there is none. Throws when it cannot be had. */
+  /**
+   * The same, waited for when there is none. After a quiet time of two lifetimes everybody waits for the fetch: what the
+   * server has withdrawn meanwhile must not serve once more. Throws when it cannot be had.
+   */
   current(): Promise<T>
-  /** Fetches anew. When that fails the error is thrown and the old document stays. */
+  /** Fetches anew, or joins the fetch under way. When that fails the error is thrown and the old document stays. */
   refetch(): Promise<T>
+  /** The fetch under way, which may have begun before what the caller is looking for was published. */
+  underWay(): Promise<T> | undefined
   /** Whether the last fetch failed. */
   isFailing(): boolean
 }
 
 export interface RemoteDocumentOptions<T> {
   load: () => Promise<T>
-  /** Seconds until a document is fetched anew. Default 600. */
-  lifetime?: number
-  /** Seconds until an old document is no longer used although the server fails. Default 86 400. */
+  /** Seconds that a document is fresh. It is renewed when four fifths of them are over and somebody asks. Default 600. */
+  lifetime?: (document: T) => number
+  /** Seconds that a document serves on after that while the server fails. Default 86 400. */
   staleFor?: number
   /** Told after each failed fetch; `stale` is true when an old document serves on. */
   onFailure: (error: unknown, stale: boolean) => void
@@ -28,34 +35,47 @@ export interface RemoteDocumentOptions<T> {
 
 const firstPause = 1
 const longestPause = 60
+/** Seconds after which a failure no longer says how the server is. */
+const failureIsNews = 3_600
+
+/** What is kept, with its times in elapsed seconds. */
+interface Kept<T> {
+  readonly document: T
+  readonly renewedFrom: number
+  /** From then on nobody knows whether the server still says so. */
+  readonly quietUntil: number
+  readonly staleUntil: number
+}
 
 export function remoteDocument<T>(options: RemoteDocumentOptions<T>): RemoteDocument<T> {
-  const { load, lifetime = 600, staleFor = 86_400, onFailure, now } = options
-  let kept: { document: T; fetchedAt: number } | undefined
+  const { load, lifetime = () => 600, staleFor = 86_400, onFailure, now } = options
+  const elapsed = elapsedTime(now)
+  let kept: Kept<T> | undefined
   let inFlight: Promise<T> | undefined
-  let failure: { error: unknown; pause: number; until: number } | undefined
+  let failure: { error: unknown; pause: number; at: number } | undefined
 
-  // A clock that was set back makes nothing fresh for longer, and no pause longer than it was.
-  const usable = (age: number) => {
-    if (!kept) return false
-    kept.fetchedAt = Math.min(kept.fetchedAt, now())
-    return now() - kept.fetchedAt < age
-  }
-  const isPaused = () =>
-    failure !== undefined && now() < failure.until && failure.until - now() <= failure.pause
+  const isPaused = () => failure !== undefined && elapsed() < failure.at + failure.pause
+  const stale = () => (kept && elapsed() < kept.staleUntil ? kept : undefined)
 
   function refetch(): Promise<T> {
     inFlight ??= load()
       .then(
         (document) => {
-          kept = { document, fetchedAt: now() }
+          const seconds = lifetime(document)
+          const at = elapsed()
+          kept = {
+            document,
+            renewedFrom: at + 0.8 * seconds,
+            quietUntil: at + 2 * seconds,
+            staleUntil: at + seconds + staleFor,
+          }
           failure = undefined
           return document
         },
         (error: unknown) => {
           const pause = failure ? Math.min(failure.pause * 2, longestPause) : firstPause
-          failure = { error, pause, until: now() + pause }
-          onFailure(error, usable(staleFor))
+          failure = { error, pause, at: elapsed() }
+          onFailure(error, stale() !== undefined)
           throw error
         },
       )
@@ -66,10 +86,13 @@ export function remoteDocument<T>(options: RemoteDocumentOptions<T>): RemoteDocu
   }
 
   function peek(): T | undefined {
-    if (!kept || usable(lifetime)) return kept?.document
-    const mayServe = usable(failure ? staleFor : 2 * lifetime)
-    if (mayServe && !isPaused()) refetch().catch(() => undefined) // told to onFailure
-    return mayServe ? kept.document : undefined
+    if (!kept) return undefined
+    const time = elapsed()
+    if (time < kept.renewedFrom) return kept.document
+    const isFailing = failure !== undefined && time < failure.at + failureIsNews
+    if (time >= (isFailing ? kept.staleUntil : kept.quietUntil)) return undefined
+    if (!inFlight && !isPaused()) refetch().catch(() => undefined) // told to onFailure
+    return kept.document
   }
 
   return {
@@ -80,10 +103,9 @@ export function remoteDocument<T>(options: RemoteDocumentOptions<T>): RemoteDocu
       if (ready !== undefined) return ready
       // A server that just failed is left alone for a while; whoever asks meanwhile hears at once.
       if (isPaused()) throw failure?.error
-      return refetch().catch((error: unknown) =>
-        kept && usable(staleFor) ? kept.document : Promise.reject(error),
-      )
+      return refetch().catch((error: unknown) => stale()?.document ?? Promise.reject(error))
     },
+    underWay: () => inFlight,
     isFailing: () => failure !== undefined,
   }
 }

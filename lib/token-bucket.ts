@@ -1,5 +1,7 @@
 /** A bucket that lets a burst through and then one call per interval. */
 
+import { elapsedTime } from './elapsed-time.js'
+
 export interface TokenBucket {
   /** Whether a call may go ahead now; takes its place when it may. */
   take(): boolean
@@ -8,19 +10,18 @@ export interface TokenBucket {
 export function tokenBucket(options: {
   burst: number
   refillSeconds: number
+  /** Seconds since the epoch. */
   now: () => number
 }): TokenBucket {
   const { burst, refillSeconds, now } = options
+  const elapsed = elapsedTime(now)
   let level = burst
-  let filledAt = now()
+  let filledAt = 0
   return {
     take() {
-      filledAt = Math.min(filledAt, now()) // a clock that was set back must not close the bucket
-      const refills = Math.floor((now() - filledAt) / refillSeconds)
-      if (refills > 0) {
-        level = Math.min(burst, level + refills)
-        filledAt += refills * refillSeconds
-      }
+      const refills = Math.floor((elapsed() - filledAt) / refillSeconds)
+      level = Math.min(burst, level + refills)
+      filledAt += refills * refillSeconds
       if (level < 1) return false
       level -= 1
       return true

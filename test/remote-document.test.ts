@@ -14,7 +14,7 @@ function document() {
       if (server.error) throw server.error
       return `v${version}`
     },
-    lifetime: 600,
+    lifetime: () => 600,
     staleFor: 3600,
     onFailure: (error, stale) => failures.push({ error, stale }),
     now: () => clock.now,
@@ -30,8 +30,9 @@ test('a document is fetched when it is first asked for, and kept while it is fre
   const { kept, clock, server } = document()
   expect(server.loads).toBe(0)
   expect(await kept.current()).toBe('v1')
-  clock.now += 599
+  clock.now += 479
   expect(await kept.current()).toBe('v1')
+  expect(kept.peek()).toBe('v1')
   expect(server.loads).toBe(1)
 })
 
@@ -44,7 +45,7 @@ test('whoever asks at the same time shares one fetch', async () => {
 test('an old document serves while a new one is fetched behind the scenes', async () => {
   const { kept, clock, server } = document()
   await kept.current()
-  clock.now += 600
+  clock.now += 480
   let open = () => {}
   server.gate = new Promise((resolve) => (open = resolve))
   expect(await kept.current()).toBe('v1')
@@ -113,7 +114,7 @@ describe('a server that fails', () => {
     const { kept, clock, server, failures } = document()
     await kept.current()
     server.error = error
-    clock.now += 3599
+    clock.now += 600 + 3599
     expect(await kept.current()).toBe('v1')
     await settled()
     expect(failures).toEqual([{ error, stale: true }])
@@ -151,6 +152,21 @@ describe('a server that fails', () => {
 describe('a clock that is set back', () => {
   const year = 31_536_000
 
+  test('makes nothing fresher', async () => {
+    const { kept, clock, server } = document()
+    await kept.current()
+    clock.now += 400
+    kept.peek()
+    clock.now -= 3_600
+    kept.peek()
+    clock.now += 79
+    kept.peek()
+    expect(server.loads).toBe(1)
+    clock.now += 1
+    kept.peek()
+    expect(server.loads).toBe(2)
+  })
+
   test('does not make the document fresh for a year', async () => {
     const { kept, clock, server } = document()
     clock.now += year
@@ -176,7 +192,7 @@ describe('a clock that is set back', () => {
   })
 })
 
-test('the figures are ten minutes and a day', async () => {
+test('the figures are ten minutes and a day, and eight minutes until the renewal', async () => {
   let now = 0
   let loads = 0
   const kept = remoteDocument({
@@ -189,14 +205,90 @@ test('the figures are ten minutes and a day', async () => {
     now: () => now,
   })
   await kept.current()
-  now = 599
+  now = 479
   await kept.current()
   expect(loads).toBe(1)
-  now = 600
+  now = 480
   await kept.current()
   expect(loads).toBe(2)
-  now = 86_399
+  now = 86_999
   expect(await kept.current()).toBe('v1')
-  now = 86_400 + 60
+  now = 87_000 + 60
   await expect(kept.current()).rejects.toThrow('away')
+})
+
+describe('after a quiet time', () => {
+  test('of two lifetimes everybody waits for the fetch', async () => {
+    const { kept, clock } = document()
+    await kept.current()
+    clock.now += 1_199
+    expect(kept.peek()).toBe('v1')
+    await settled()
+    clock.now += 1_200
+    expect(kept.peek()).toBeUndefined()
+    expect(await Promise.all([kept.current(), kept.current()])).toEqual(['v3', 'v3'])
+  })
+
+  test('nobody waits for a server that failed within the last hour, and everybody after that', async () => {
+    const { kept, clock, server } = document()
+    await kept.current()
+    server.error = new Error('away')
+    await kept.refetch().catch(() => undefined)
+    clock.now += 3_599
+    expect(kept.peek()).toBe('v1')
+    await settled()
+    server.error = undefined
+    clock.now += 3_600
+    const loads = server.loads
+    expect(kept.peek()).toBeUndefined()
+    expect(server.loads).toBe(loads)
+  })
+
+  test('the old document serves when the fetch fails', async () => {
+    const { kept, clock, server } = document()
+    await kept.current()
+    clock.now += 1_500
+    server.error = new Error('away')
+    expect(await kept.current()).toBe('v1')
+  })
+})
+
+test('a document may say how long it is fresh', async () => {
+  let now = 0
+  let loads = 0
+  const kept = remoteDocument({
+    load: async () => {
+      loads += 1
+      return loads
+    },
+    lifetime: (version) => version * 1_000,
+    onFailure: () => undefined,
+    now: () => now,
+  })
+  expect(await kept.current()).toBe(1)
+  now = 799
+  kept.peek()
+  expect(loads).toBe(1)
+  now = 800
+  kept.peek()
+  await settled()
+  expect(loads).toBe(2)
+  now = 800 + 1_599
+  kept.peek()
+  expect(loads).toBe(2)
+  now = 800 + 1_600
+  expect(kept.peek()).toBe(2)
+  expect(loads).toBe(3)
+})
+
+test('the fetch under way is to be had, whoever began it', async () => {
+  const { kept, clock } = document()
+  expect(kept.underWay()).toBeUndefined()
+  const first = kept.current()
+  expect(await kept.underWay()).toBe('v1')
+  await first
+  expect(kept.underWay()).toBeUndefined()
+  clock.now += 600
+  kept.peek()
+  expect(await kept.underWay()).toBe('v2')
 })

@@ -1,6 +1,7 @@
 /** Tokens that were found good, so that the same token need not be verified on every request. */
 
-import type { KeySet, VerificationKey } from '../jose/key-set.js'
+import type { KeySet } from '../jose/key-set.js'
+import type { VerificationKey } from '../jose/verification-key.js'
 import type { BearerUser } from './bearer-auth.js'
 
 export interface VerifiedToken {

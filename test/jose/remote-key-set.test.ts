@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import type { OAuthEvent } from '../../lib/events.js'
 import { httpClient } from '../../lib/http.js'
 import type { Algorithm, UnverifiedJwt } from '../../lib/jose/jwt.js'
-import { remoteKeySet } from '../../lib/jose/key-set.js'
+import { remoteKeySet } from '../../lib/jose/remote-key-set.js'
 import { hang, json, reset, type Answer } from '../support/faulty-server/answer.js'
 import { startLocalServer } from '../oauth/local-server.js'
 
@@ -43,7 +43,7 @@ test('a key is found by its name, and fetched once', async () => {
   expect(await count('a')).toBe(1)
   expect(await count('b')).toBe(1)
   expect(server.requests).toEqual(['GET /keys'])
-  expect(events).toEqual([{ type: 'jwks_fetched', url: `${server.url}/keys` }])
+  expect(events).toEqual([{ type: 'jwks_fetched', url: `${server.url}/keys`, added: 2, withdrawn: 0 }])
 })
 
 describe('which keys fit', () => {
