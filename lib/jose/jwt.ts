@@ -35,11 +35,20 @@ const longestKid = 256
 
 /** Throws `invalid_token`, with the reason, for anything but a well-formed JWS that one of `accepted` signed. */
 export function parseJwt(token: string, accepted: readonly Algorithm[] = algorithms): UnverifiedJwt {
-  const segments = token.split('.')
-  if (segments.length !== 3) throw invalidToken(segments.length === 5 ? 'encrypted' : 'not_a_jwt')
+  const headerEnd = token.indexOf('.')
+  const claimsEnd = token.indexOf('.', headerEnd + 1)
+  if (claimsEnd < 0 || token.includes('.', claimsEnd + 1))
+    throw invalidToken(token.split('.', 6).length === 5 ? 'encrypted' : 'not_a_jwt')
   // One token must have one spelling: whoever remembers tokens would otherwise know one and miss its twin.
-  if (!segments.every(isCanonicalBase64url)) throw invalidToken('encoding')
-  const [header, claims] = segments.slice(0, 2).map(jsonObjectIn)
+  if (
+    !threeSegments.test(token) ||
+    !endsCanonically(token, 0, headerEnd) ||
+    !endsCanonically(token, headerEnd + 1, claimsEnd) ||
+    !endsCanonically(token, claimsEnd + 1, token.length)
+  )
+    throw invalidToken('encoding')
+  const header = jsonObjectIn(token.slice(0, headerEnd))
+  const claims = jsonObjectIn(token.slice(headerEnd + 1, claimsEnd))
   if (!header || !claims) throw invalidToken('not_a_jwt')
 
   const { alg, kid, typ, crit } = header
@@ -61,8 +70,16 @@ export function invalidToken(reason: string): OAuthError {
   return new OAuthError('invalid_token', { reason })
 }
 
-function isCanonicalBase64url(text: string): boolean {
-  return /^[A-Za-z0-9_-]+$/.test(text) && Buffer.from(text, 'base64url').toString('base64url') === text
+const threeSegments = /^[\w-]+\.[\w-]+\.[\w-]+$/
+/** The last character of a segment that is no multiple of 4 long has 4 or 2 bits that no byte uses; they must be zero. */
+const lastOfTwo = 'AQgw'
+const lastOfThree = 'AEIMQUYcgkosw048'
+
+/** Whether the segment is what its bytes are encoded as, without decoding it (RFC 4648 §3.5). */
+function endsCanonically(token: string, start: number, end: number): boolean {
+  const rest = (end - start) % 4
+  if (rest === 0) return true
+  return rest !== 1 && (rest === 2 ? lastOfTwo : lastOfThree).includes(token.charAt(end - 1))
 }
 
 function jsonObjectIn(segment: string): Record<string, unknown> | undefined {

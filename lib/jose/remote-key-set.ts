@@ -1,6 +1,5 @@
 /** The keys that an issuer publishes: fetched, kept, and fetched anew for a token whose key is not among them. */
 
-import { elapsedTime } from '../elapsed-time.js'
 import { OAuthError } from '../errors.js'
 import type { Emit } from '../events.js'
 import { documentLimit, jsonObject, type HttpClient } from '../http.js'
@@ -8,6 +7,7 @@ import { remoteDocument } from '../remote-document.js'
 import { tokenBucket } from '../token-bucket.js'
 import type { UnverifiedJwt } from './jwt.js'
 import { candidates, mostKeys, type KeySet } from './key-set.js'
+import { missedNames } from './missed-names.js'
 import { keyFromJwk, UnusableKey, type VerificationKey } from './verification-key.js'
 
 export interface RemoteKeySetOptions {
@@ -26,6 +26,9 @@ interface PublishedKeys {
   /** Seconds that the server has them good for. */
   readonly lifetime: number
 }
+
+/** Milliseconds that a token with an unknown key waits for a server that failed. */
+const patience = 40
 
 /**
  * A token with an unknown `kid` has the set fetched at once, so that a rotation is seen when it happens. Two things keep a
@@ -78,10 +81,10 @@ export function remoteKeySet({ uri, http, emit, now }: RemoteKeySetOptions): Key
     try {
       // It may have begun before the key was published, so when it brings nothing there may be another.
       const early = set.underWay()
-      const found = early ? newIn(await early) : []
+      const found = early ? newIn(await inTime(early)) : []
       if (found.length > 0) return found
       if (missed.mayAskFor(jwt.kid) && (set.underWay() || refetches.take())) {
-        const newer = newIn(await set.refetch())
+        const newer = newIn(await inTime(set.refetch()))
         if (newer.length === 0) missed.inSet(jwt.kid)
         return newer
       }
@@ -91,6 +94,17 @@ export function remoteKeySet({ uri, http, emit, now }: RemoteKeySetOptions): Key
     }
     if (set.isFailing()) throw unavailable(new Error('the key may be in a set that cannot be fetched'))
     return []
+  }
+
+  /** While the server fails nobody waits for it long. What comes later is there for whoever asks next. */
+  async function inTime<T>(fetch: Promise<T>): Promise<T> {
+    if (!set.isFailing()) return fetch
+    fetch.catch(() => undefined) // told to onFailure
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error('no answer yet')), patience)
+    })
+    return Promise.race([fetch, late]).finally(() => clearTimeout(timer))
   }
 
   const current = () => set.current().catch((cause: unknown) => Promise.reject(unavailable(cause)))
@@ -150,43 +164,4 @@ function lifetimeIn(headers: Headers): number {
   if (maxAge === undefined) return defaultLifetime
   const age = /^\d+$/.exec(headers.get('age') ?? '')?.[0] ?? '0'
   return Math.min(longestLifetime, Math.max(shortestLifetime, Number(maxAge) - Number(age)))
-}
-
-const mostMissed = 256
-const pauseInSet = 30
-const longestPauseInSet = 600
-const pauseInOutage = 1
-const longestPauseInOutage = 30
-
-/**
- * Names that were looked for in vain, so that one dead token in steady use neither empties the bucket nor has the set
- * fetched every half minute: each time the pause is twice as long. Tokens without a name share one entry, which therefore
- * does not grow.
- */
-function missedNames(now: () => number) {
-  const elapsed = elapsedTime(now)
-  const entries = new Map<string | undefined, { pause: number; until: number }>()
-
-  function miss(kid: string | undefined, first: number, longest: number): void {
-    const before = kid === undefined ? undefined : entries.get(kid)
-    // While the pause runs, others who waited for the same fetch say the same.
-    if (before && elapsed() < before.until) return
-    const pause = before ? Math.min(longest, Math.max(first, before.pause * 2)) : first
-    entries.delete(kid)
-    entries.set(kid, { pause, until: elapsed() + pause })
-    for (const [oldest] of entries) {
-      if (entries.size <= mostMissed) break
-      entries.delete(oldest)
-    }
-  }
-
-  return {
-    mayAskFor(kid: string | undefined): boolean {
-      const entry = entries.get(kid)
-      return !entry || elapsed() >= entry.until
-    },
-    inSet: (kid: string | undefined) => miss(kid, pauseInSet, longestPauseInSet),
-    /** Shorter: once the server is back, a new key is to be had at once. */
-    inOutage: (kid: string | undefined) => miss(kid, pauseInOutage, longestPauseInOutage),
-  }
 }

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import type { OAuthEvent } from '../../lib/events.js'
 import { httpClient } from '../../lib/http.js'
 import type { Algorithm, UnverifiedJwt } from '../../lib/jose/jwt.js'
+import { missedNames } from '../../lib/jose/missed-names.js'
 import { remoteKeySet } from '../../lib/jose/remote-key-set.js'
 import { hang, json, reset, type Answer } from '../support/faulty-server/answer.js'
 import { startLocalServer } from '../oauth/local-server.js'
@@ -225,6 +226,206 @@ describe('rotation', () => {
   })
 })
 
+describe('how long a set is fresh', () => {
+  test.each<[string, Record<string, string>, number]>([
+    ['no word of it', {}, 600],
+    ['max-age', { 'cache-control': 'public, max-age=1000' }, 1_000],
+    ['max-age in quotes and upper case', { 'cache-control': 'MAX-AGE="1000", public' }, 1_000],
+    ['the time that it was in a cache', { 'cache-control': 'max-age=1000', age: '300' }, 700],
+    ['a time in a cache that is no number', { 'cache-control': 'max-age=1000', age: 'long' }, 1_000],
+    ['s-maxage, which is for caches', { 'cache-control': 's-maxage=5000' }, 600],
+    ['s-maxage beside max-age', { 'cache-control': 's-maxage=5000, max-age=1000' }, 1_000],
+    ['a name that ends so', { 'cache-control': 'x-max-age=1000' }, 600],
+    ['a number that is none', { 'cache-control': 'max-age=soon' }, 600],
+    ['no-store', { 'cache-control': 'no-store' }, 60],
+    ['no-cache', { 'cache-control': 'max-age=1000, no-cache' }, 60],
+    ['max-age=0', { 'cache-control': 'max-age=0' }, 60],
+    ['ten seconds', { 'cache-control': 'max-age=10' }, 60],
+    ['a year', { 'cache-control': 'max-age=31536000' }, 86_400],
+    ['for ever and longer', { 'cache-control': `max-age=${'9'.repeat(400)}` }, 86_400],
+  ])('%s', async (_what, headers, lifetime) => {
+    const { count, clock, server } = await keySet(
+      () => [],
+      () => ({ status: 200, headers, body: JSON.stringify({ keys: [{ ...rsa, kid: 'a' }] }) }),
+    )
+    await count('a')
+    clock.now += Math.ceil(lifetime * 0.8) - 1
+    await count('a')
+    await settled()
+    expect(server.requests.length).toBe(1)
+    clock.now += 1
+    await count('a')
+    await expect.poll(() => server.requests.length).toBe(2)
+  })
+})
+
+describe('a key that is not to be had', () => {
+  test('is looked for after half a minute, and then after twice as long each time', async () => {
+    const { count, clock, server } = await keySet(
+      () => [],
+      () => json({ keys: [{ ...rsa, kid: 'a' }] }, 200, { 'cache-control': 'max-age=86400' }),
+    )
+    await count('a')
+    const start = clock.now
+    const asked: number[] = []
+    for (; clock.now - start < 2_600; clock.now += 5) {
+      const before = server.requests.length
+      expect(await count('dead')).toBe(0)
+      if (server.requests.length > before) asked.push(clock.now - start)
+    }
+    expect(asked).toEqual([0, 30, 90, 210, 450, 930, 1_530, 2_130])
+  })
+
+  test('does not keep another from being found', async () => {
+    let kid = 'v0'
+    const { count, clock } = await keySet(() => [{ ...rsa, kid }])
+    await count('v0')
+    for (let second = 0; second < 50; second++) {
+      clock.now += 1
+      expect(await count('dead')).toBe(0)
+    }
+    for (const next of ['v1', 'v2']) {
+      kid = next
+      expect(await count(next)).toBe(1)
+    }
+  })
+
+  test('is forgotten when 256 others were looked for since', async () => {
+    const missed = missedNames(() => 0)
+    for (let index = 0; index < 257; index++) missed.inSet(`k${index}`)
+    expect(missed.mayAskFor('k0')).toBe(true)
+    expect(missed.mayAskFor('k1')).toBe(false)
+    expect(missed.mayAskFor('k256')).toBe(false)
+  })
+
+  test('was published while an earlier fetch was under way', async () => {
+    const clock = { now: 0 }
+    const release: (() => void)[] = []
+    let kid = 'old'
+    const set = remoteKeySet({
+      uri: async () => 'https://keys.example.com',
+      http: async () => {
+        const body = JSON.stringify({ keys: [{ ...rsa, kid }] })
+        if (clock.now > 0) await new Promise<void>((resolve) => release.push(resolve))
+        return new Response(body)
+      },
+      emit: () => undefined,
+      now: () => clock.now,
+    })
+    await set.ready()
+    clock.now = 500
+    expect((await set.keysFor(jwt('old', 'RS256'))).length).toBe(1) // has the set renewed, without waiting
+    await expect.poll(() => release.length).toBe(1)
+    kid = 'new'
+    const found = set.keysFor(jwt('new', 'RS256'))
+    release[0]?.()
+    await expect.poll(() => release.length).toBe(2)
+    release[1]?.()
+    expect((await found).length).toBe(1)
+  })
+})
+
+describe('a token without a name that no key of the set signed', () => {
+  const other = generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey.export({ format: 'jwk' })
+
+  test('gets the keys of a newer set, once each half minute', async () => {
+    let keys: unknown[] = [rsa]
+    const { set, clock, server } = await keySet(() => keys)
+    const token = jwt(undefined, 'RS256')
+    const tried = await set.keysFor(token)
+    expect(tried.length).toBe(1)
+    expect(await set.newKeysFor(token, tried)).toEqual([])
+    expect(server.requests.length).toBe(2)
+    keys = [rsa, other]
+    expect(await set.newKeysFor(token, tried)).toEqual([])
+    expect(server.requests.length).toBe(2)
+    clock.now += 30
+    const newer = await set.newKeysFor(token, tried)
+    expect(newer.length).toBe(1)
+    expect(tried).not.toContain(newer[0])
+    expect(server.requests.length).toBe(3)
+  })
+
+  test('may be of a key that cannot be fetched', async () => {
+    let answer: () => Answer = () => json({ keys: [rsa] })
+    const { set } = await keySet(
+      () => [],
+      () => answer(),
+    )
+    const tried = await set.keysFor(jwt(undefined, 'RS256'))
+    answer = () => reset()
+    await expect(set.newKeysFor(jwt(undefined, 'RS256'), tried)).rejects.toMatchObject({
+      code: 'key_set_unavailable',
+    })
+  })
+})
+
+describe('while the server hangs', () => {
+  test('a token with an unknown name waits the first time, and then no longer than a moment', async () => {
+    let answer: () => Answer = () => json({ keys: [{ ...rsa, kid: 'a' }] })
+    const { count, clock } = await keySet(
+      () => [],
+      () => answer(),
+      0.3,
+    )
+    await count('a')
+    answer = () => hang()
+    await expect(count('new')).rejects.toMatchObject({ code: 'key_set_unavailable' })
+    clock.now += 2
+    const start = performance.now()
+    await expect(count('new')).rejects.toMatchObject({ code: 'key_set_unavailable' })
+    expect(performance.now() - start).toBeLessThan(250)
+  })
+})
+
+test('a key is the same object for as long as it is published, and trusted no longer', async () => {
+  let keys: unknown[] = [{ ...rsa, kid: 'a' }, ec]
+  const { set, clock, events, server } = await keySet(() => keys)
+  const [key] = await set.keysFor(jwt('a', 'RS256'))
+  if (!key) throw new Error('a key is needed')
+  clock.now += 601
+  await set.ready()
+  expect((await set.keysFor(jwt('a', 'RS256')))[0]).toBe(key)
+  expect(set.trusts(key)).toBe(true)
+  keys = [ec, ed]
+  clock.now += 601
+  expect(set.trusts(key)).toBe(false) // nobody knows
+  await set.ready()
+  expect(set.trusts(key)).toBe(false)
+  const url = `${server.url}/keys`
+  expect(events).toEqual([
+    { type: 'jwks_fetched', url, added: 2, withdrawn: 0 },
+    { type: 'jwks_fetched', url, added: 0, withdrawn: 0 },
+    { type: 'jwks_fetched', url, added: 1, withdrawn: 1 },
+  ])
+})
+
+test('asking whether a key is trusted has a set renewed that is due', async () => {
+  const { set, clock, server } = await keySet(() => [{ ...rsa, kid: 'a' }])
+  const [key] = await set.keysFor(jwt('a', 'RS256'))
+  if (!key) throw new Error('a key is needed')
+  clock.now += 50
+  expect(set.trusts(key)).toBe(true)
+  await expect.poll(() => server.requests.length).toBe(2)
+})
+
+test('the address may change from one fetch to the next', async () => {
+  const server = await startLocalServer(() => json({ keys: [{ ...rsa, kid: 'a' }] }))
+  let path = '/one'
+  let now = 0
+  const set = remoteKeySet({
+    uri: async () => server.url + path,
+    http: httpClient(undefined, 5),
+    emit: () => undefined,
+    now: () => now,
+  })
+  await set.ready()
+  path = '/two'
+  now = 1_000
+  await set.ready()
+  expect(server.requests).toEqual(['GET /one', 'GET /two'])
+})
+
 describe('bad documents', () => {
   test.each<[string, () => Answer, number?]>([
     ['an error', () => json({ keys: [rsa] }, 500)],
@@ -265,3 +466,8 @@ describe('bad documents', () => {
     await expect(count('a')).rejects.toMatchObject({ code: 'key_set_unavailable' })
   })
 })
+
+/** Until what was begun behind the scenes has had its chance. */
+async function settled(): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, 5))
+}

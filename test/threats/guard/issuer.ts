@@ -36,7 +36,7 @@ export async function startIssuer(): Promise<Issuer> {
     keys: [await newSigningKey()],
     publishes: () => issuer.keys.map(({ publicJwk }) => publicJwk),
     metadata: () => ({ issuer: server.url, jwks_uri: `${server.url}/keys` }),
-    answerKeys: () => json({ keys: issuer.publishes() }),
+    answerKeys: () => json({ keys: issuer.publishes() }, 200, { 'cache-control': 'max-age=600' }),
     requests: server.requests,
     get keyFetches() {
       return server.requests.filter((request) => request === 'GET /keys').length

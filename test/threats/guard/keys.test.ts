@@ -1,6 +1,8 @@
 /** The issuer's keys: bad ones, confusing ones, floods of unknown ones, and hours without any. */
 import { createHash, generateKeyPairSync } from 'node:crypto'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { httpClient } from '../../../lib/http.js'
+import { remoteKeySet } from '../../../lib/jose/remote-key-set.js'
 import { newSigningKey } from '../../support/faulty-server/signing-key.js'
 import { empty, hang, html, json, redirect, reset, type Answer } from '../../support/faulty-server/answer.js'
 import { startLocalServer } from '../../oauth/local-server.js'
@@ -54,6 +56,25 @@ describe('T87 keys that must not verify anything', () => {
     issuer.publishes = () => [{ ...jwk, kid: 'bad' }, firstKey(issuer).publicJwk]
     expect(await api.verdict(issuer.token({}, { alg, kid: 'bad' }, signer))).toBe('401 unknown_key')
     expect(await api.verdict(issuer.token())).toBe('200')
+  })
+
+  // For the point of order 1 every message has the signature that is that point and a zero.
+  test.each([
+    ['01', '00'],
+    ['01', '80'],
+    ['ee', 'ff'],
+  ])('T87 an Ed25519 key of small order (%s…%s)', async (first, last) => {
+    const { api, issuer } = await guardedApi()
+    const point = Buffer.alloc(32, first === 'ee' ? 0xff : 0)
+    point.writeUInt8(Number.parseInt(first, 16), 0)
+    point.writeUInt8(Number.parseInt(last, 16), 31)
+    const jwk = { kty: 'OKP', crv: 'Ed25519', x: point.toString('base64url'), kid: 'bad' }
+    issuer.publishes = () => [jwk, firstKey(issuer).publicJwk]
+    const one = Buffer.alloc(64)
+    one.writeUInt8(1, 0)
+    expect(await api.verdict(issuer.token({}, { alg: 'EdDSA', kid: 'bad' }, () => one))).toBe(
+      '401 unknown_key',
+    )
   })
 
   test('T87 two keys under one name are refused, whichever signed', async () => {
@@ -122,6 +143,21 @@ describe('T88 two issuers do not share keys', () => {
     expect(two.issuer.keyFetches).toBe(1)
   })
 
+  test('T88 no kid and no issuer glued together reaches the keys of another', async () => {
+    const [one, two] = await Promise.all([guardedApi(), guardedApi()])
+    const own = firstKey(two.issuer)
+    expect(await two.api.verdict(two.issuer.token())).toBe('200')
+    for (const separator of [':', '|', '/', '#', ' ', '\u0000', '']) {
+      const kid = `${two.issuer.url}${separator}${own.kid}`
+      const forged = one.issuer.token({}, { kid }, rs256(own))
+      expect(await one.api.verdict(forged)).toBe('401 unknown_key')
+      const iss = `${two.issuer.url}${separator}${one.issuer.url}`
+      expect(await one.api.verdict(one.issuer.token({ iss }, { kid: own.kid }, rs256(own)))).toBe(
+        '401 issuer',
+      )
+    }
+  })
+
   test('T88 two guards in one application judge apart', async () => {
     const [one, two] = await Promise.all([startIssuer(), startIssuer()])
     const [forOne, forTwo] = await Promise.all([startApi(one), startApi(two)])
@@ -171,6 +207,28 @@ describe('T90 a flood of unknown keys', () => {
     }
     expect(issuer.keyFetches).toBeGreaterThan(1)
     expect(issuer.keyFetches).toBeLessThanOrEqual(1 + 3)
+  })
+
+  test('T90 ten thousand names that nobody has cause at most three fetches in ten seconds', async () => {
+    const issuer = await startIssuer()
+    let now = 1_000_000
+    const keys = remoteKeySet({
+      uri: async () => `${issuer.url}/keys`,
+      http: httpClient(),
+      emit: () => undefined,
+      now: () => now,
+    })
+    const ask = async (kid: string) =>
+      (await keys.keysFor({ token: '', claims: {}, algorithm: 'RS256', kid })).length
+    const { kid: known } = firstKey(issuer)
+    expect(await ask(known)).toBe(1)
+    for (let tenth = 0; tenth < 100; tenth++) {
+      now = 1_000_000 + Math.floor(tenth / 10)
+      const found = await Promise.all(Array.from({ length: 100 }, (_, index) => ask(`${tenth}-${index}`)))
+      expect(new Set(found)).toEqual(new Set([0]))
+      expect(await ask(known)).toBe(1)
+    }
+    expect(issuer.keyFetches - 1).toBe(3)
   })
 
   test('T90 the first requests of all share one fetch', async () => {
@@ -304,9 +362,42 @@ describe('T92 hours without the key server', () => {
     expect(await api.verdict(issuer.token())).toBe('200')
     issuer.answerKeys = () => hang()
     advance(601)
-    const start = performance.now()
+    for (let request = 0; request < 5; request++) {
+      const start = performance.now()
+      expect(await api.verdict(issuer.token())).toBe('200')
+      expect(performance.now() - start).toBeLessThan(1000)
+    }
+  })
+
+  test('T92 after a quiet night the first request waits for the keys, and a withdrawn one is withdrawn', async () => {
+    setClock()
+    const { api, issuer } = await guardedApi()
+    const withdrawn = firstKey(issuer)
     expect(await api.verdict(issuer.token())).toBe('200')
-    expect(performance.now() - start).toBeLessThan(1000)
+    issuer.keys = [await newSigningKey()]
+    advance(12 * 3600)
+    expect(await api.verdict(issuer.token({}, { kid: withdrawn.kid }, rs256(withdrawn)))).toBe(
+      '401 unknown_key',
+    )
+  })
+
+  test('T92 a key that a newer set lacks stays withdrawn when the server fails after that', async () => {
+    setClock()
+    const { api, issuer } = await guardedApi()
+    const withdrawn = firstKey(issuer)
+    const byWithdrawn = () => issuer.token({}, { kid: withdrawn.kid }, rs256(withdrawn))
+    expect(await api.verdict(byWithdrawn())).toBe('200')
+    issuer.keys = [await newSigningKey()]
+    expect(await api.verdict(issuer.token())).toBe('200')
+    issuer.answerKeys = () => reset()
+    advance(601)
+    await api.present(issuer.token())
+    for (let hour = 0; hour < 3; hour++) {
+      // It may be in a set that cannot be fetched: no verdict, and above all no entry.
+      expect((await api.present(byWithdrawn())).status).not.toBe(200)
+      expect(await api.verdict(issuer.token())).toBe('200')
+      advance(1800)
+    }
   })
 
   test('T92 a new key is taken as soon as the server is back', async () => {
@@ -320,6 +411,7 @@ describe('T92 hours without the key server', () => {
     issuer.keys = [await newSigningKey()]
     expect((await api.present(issuer.token())).status).toBe(503)
     issuer.answerKeys = answerKeys
+    advance(1)
     expect(await api.verdict(issuer.token())).toBe('200')
   })
 
