@@ -61,8 +61,8 @@ export function verifiedTokens({ maxEntries, clock }: VerifiedTokenOptions): Ver
     characters -= token.header.length
   }
 
-  function makeRoom(): void {
-    while (files.size > maxEntries || characters > mostCharacters) {
+  function makeRoom(length: number): void {
+    while (files.size >= maxEntries || characters + length > mostCharacters) {
       const { value, done } = hand.next()
       if (done) {
         hand = files.entries()
@@ -79,17 +79,19 @@ export function verifiedTokens({ maxEntries, clock }: VerifiedTokenOptions): Ver
       const file = files.get(header.slice(-nameLength))
       if (file?.token.header !== header) return undefined
       const { token } = file
-      if (clock() >= token.until * 1000 || !token.keySet.trusts(token.key)) return undefined
+      if (!(clock() < token.until * 1000 && token.keySet.trusts(token.key))) return undefined
       file.wasUsed = true
       return token
     },
     keep(token) {
-      const name = token.header.slice(-nameLength)
+      const { header } = token
+      if (header.length > mostCharacters) return
+      const name = header.slice(-nameLength)
       const namesake = files.get(name)
       if (namesake) remove(name, namesake)
+      makeRoom(header.length)
       files.set(name, { token, wasUsed: false })
-      characters += token.header.length
-      makeRoom()
+      characters += header.length
     },
   }
 }
