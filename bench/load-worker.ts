@@ -1,5 +1,5 @@
 /** Whoever sends the requests: sockets that stay open, one request at a time on each, as fast as they are answered. */
-import { connect } from 'node:net'
+import { converse } from '../test/campaigns/support/conversation.js'
 import { serveCommands } from '../test/campaigns/support/worker.js'
 import { junkMakers, tokenMaker, type Algorithm, type Keys } from './tokens.js'
 
@@ -69,8 +69,8 @@ void serveCommands<LoadWorker>(async ({ issuer, keys }) => {
       prepare,
       async drive({ url, tokens, fresh, time = Infinity, requests = Infinity, status }) {
         const next = fresh ? tokenMaker(issuer, fresh, keys).next : inTurn(tokens)
-        const { hostname, port, pathname } = new URL(url)
-        const head = `GET ${pathname} HTTP/1.1\r\nHost: ${hostname}:${port}\r\nAccept: application/json\r\nAuthorization: Bearer `
+        const { hostname: host, port, pathname } = new URL(url)
+        const head = `GET ${pathname} HTTP/1.1\r\nHost: ${host}:${port}\r\nAccept: application/json\r\nAuthorization: Bearer `
         const begin = performance.now()
         let sent = 0
         const request = () => {
@@ -78,54 +78,16 @@ void serveCommands<LoadWorker>(async ({ issuer, keys }) => {
           sent += 1
           return `${head}${next()}\r\n\r\n`
         }
+        const answered = (answer: number) => {
+          if (answer !== status) throw new Error(`${status} was expected, and ${answer} came`)
+        }
         await Promise.all(
-          Array.from({ length: sockets }, async () => converse(hostname, Number(port), request, status)),
+          Array.from({ length: sockets }, async () =>
+            converse({ host, port: Number(port), next: request, answered }),
+          ),
         )
         return { requests: sent, seconds: (performance.now() - begin) / 1_000 }
       },
     },
   }
 })
-
-/** One socket, until there is nothing more to send. Rejects when an answer has another status. */
-async function converse(
-  host: string,
-  port: number,
-  request: () => string | undefined,
-  status: number,
-): Promise<void> {
-  const socket = connect({ host, port, noDelay: true })
-  await new Promise<void>((resolve, reject) => {
-    let answer = ''
-    const send = () => {
-      const next = request()
-      if (next === undefined) socket.end()
-      else socket.write(next, 'latin1')
-    }
-    socket.setEncoding('latin1')
-    socket.on('connect', send)
-    socket.on('data', (chunk: string) => {
-      answer = answer === '' ? chunk : answer + chunk
-      if (!isWhole(answer)) return
-      if (Number(answer.slice(9, 12)) !== status) {
-        reject(new Error(`${status} was expected, and this came: ${answer}`))
-        socket.destroy()
-        return
-      }
-      answer = ''
-      send()
-    })
-    socket.on('error', reject)
-    socket.on('close', () => resolve())
-  })
-}
-
-const lengthHeader = '\r\nContent-Length: '
-
-function isWhole(answer: string): boolean {
-  const end = answer.indexOf('\r\n\r\n')
-  if (end === -1) return false
-  const at = answer.search(/\r\ncontent-length: /i)
-  const length = at === -1 ? 0 : Number.parseInt(answer.slice(at + lengthHeader.length), 10)
-  return answer.length >= end + 4 + length
-}
