@@ -84,10 +84,28 @@ function endsCanonically(token: string, start: number, end: number): boolean {
 
 function jsonObjectIn(segment: string): Record<string, unknown> | undefined {
   try {
-    const value: unknown = JSON.parse(Buffer.from(segment, 'base64url').toString('utf8'))
+    const text = Buffer.from(segment, 'base64url').toString('utf8')
+    if (isOvergrown(text)) return undefined
+    const value: unknown = JSON.parse(text)
     const isObject = value !== null && typeof value === 'object' && !Array.isArray(value)
     return isObject ? (value as Record<string, unknown>) : undefined
   } catch {
     return undefined
   }
+}
+
+const mostBrackets = 500
+
+/**
+ * More objects and lists than any token has. They are counted before anything is verified, and unread: a few kilobytes of
+ * brackets, nested or not, keep the parser busy for longer than a signature would.
+ */
+function isOvergrown(text: string): boolean {
+  let count = 0
+  for (const bracket of ['[', '{'])
+    for (let at = text.indexOf(bracket); at !== -1; at = text.indexOf(bracket, at + 1)) {
+      count += 1
+      if (count > mostBrackets) return true
+    }
+  return false
 }
