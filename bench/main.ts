@@ -1,6 +1,7 @@
 /**
  * `npm run bench [-- guard-hit peers guard-new junk memory] [-- --quick]`: what the guard costs beside its peers. Prints
- * Markdown. See "How it is measured" in README.md of this folder.
+ * Markdown; the exit code is 1 when a control says that the machine is in no state to compare. `--rounds` and `--slice`
+ * (milliseconds) replace the usual effort.
  */
 import { createServer } from 'node:http'
 import { cpus } from 'node:os'
