@@ -108,6 +108,9 @@ async function costsOfJunk(
     await flooder.call('send', { url: `${api.ready}${path}`, kind, requests: requests / turns, sockets: 16 })
     return ((await api.call('processor')) - before) / (requests / turns)
   }
+  // The collection of garbage before this took compiled code along.
+  await flooder.call('send', { url: `${api.ready}/open`, kind: 'junk', requests, sockets: 16 })
+  await flooder.call('send', { url: `${api.ready}/projects`, kind: 'junk', requests, sockets: 16 })
   const costs: { kind: string; cost: number }[] = []
   for (const kind of Object.keys(junkMakers(target, Math.random))) {
     const open: number[] = []
