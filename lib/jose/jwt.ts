@@ -1,5 +1,6 @@
 /** A signed JWT in compact form, taken apart and judged by its form alone: no key, no network (RFC 7515 §7.1). */
 
+import { isUtf8 } from 'node:buffer'
 import { OAuthError } from '../errors.js'
 
 /** Asymmetric algorithms only: a key published for all to read can verify nothing symmetric (RFC 8725 §3.1). */
@@ -115,10 +116,31 @@ function endsCanonically(token: string, start: number, end: number): boolean {
 
 function jsonObjectIn(segment: string): Record<string, unknown> | undefined {
   try {
-    const value: unknown = JSON.parse(Buffer.from(segment, 'base64url').toString('utf8'))
+    const bytes = Buffer.from(segment, 'base64url')
+    // RFC 7519 §7.2. Two names with different bytes that are none would both be read as the same replacement signs.
+    if (!isUtf8(bytes)) return undefined
+    const text = bytes.toString('utf8')
+    if (isOvergrown(text)) return undefined
+    const value: unknown = JSON.parse(text)
     const isObject = value !== null && typeof value === 'object' && !Array.isArray(value)
     return isObject ? (value as Record<string, unknown>) : undefined
   } catch {
     return undefined
   }
+}
+
+const mostBrackets = 1_000
+
+/**
+ * More objects and lists than any token has. They are counted before anything is verified, and unread: a few kilobytes of
+ * brackets, nested or not, keep the parser busy for longer than a signature would.
+ */
+function isOvergrown(text: string): boolean {
+  let count = 0
+  for (const bracket of ['[', '{'])
+    for (let at = text.indexOf(bracket); at !== -1; at = text.indexOf(bracket, at + 1)) {
+      count += 1
+      if (count > mostBrackets) return true
+    }
+  return false
 }

@@ -46,6 +46,11 @@ export function schemeOf(
   return schemes.find((one) => grammar[one].named.test(authorization))
 }
 
+/** Whether a value could have come in a header: `b64token` of RFC 6750 §2.1, and no longer than one. */
+export function isToken(value: unknown): value is string {
+  return typeof value === 'string' && value.length <= longestHeader && /^[A-Za-z0-9\-._~+/]+=*$/.test(value)
+}
+
 const name = 'authorization'
 
 /** Whether the request came with more than one `Authorization`. Asked of each request, so nothing is built for it. */

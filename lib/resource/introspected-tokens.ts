@@ -38,7 +38,8 @@ export function introspectedTokens(cacheLifetime: number): IntrospectedTokens {
     } catch (error) {
       if (!isOAuthError(error) || error.code !== 'invalid_token') throw error
       const lifetime = Math.min(cacheLifetime, refusalLifetime)
-      const one = { reason: error.reason ?? 'inactive', end: begin + lifetime }
+      const { reason = 'inactive', hint } = error
+      const one = { reason, hint, end: begin + lifetime }
       bad.set(name, one, since + lifetime)
       return one
     }
@@ -62,15 +63,15 @@ export function introspectedTokens(cacheLifetime: number): IntrospectedTokens {
     async of(token, ask) {
       if (cacheLifetime === 0) return ask()
       const name = createHash('sha256').update(token).digest('base64url')
-      const { auth, reason } = remembered(name) ?? (await asked(name, ask))
+      const { auth, reason, hint } = remembered(name) ?? (await asked(name, ask))
       // An error of its own for each request, which adds its headers.
-      return auth ?? Promise.reject(invalidToken(reason))
+      return auth ?? Promise.reject(invalidToken(reason, hint))
     },
   }
 }
 
 /** Who a token is from, or why it is not good. `end` in seconds by the monotonic clock. */
 type Verdict = { readonly end: number } & (
-  | { readonly auth: BearerUser; readonly reason?: undefined }
-  | { readonly auth?: undefined; readonly reason: string }
+  | { readonly auth: BearerUser; readonly reason?: undefined; readonly hint?: undefined }
+  | { readonly auth?: undefined; readonly reason: string; readonly hint: string | undefined }
 )

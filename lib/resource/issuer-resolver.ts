@@ -54,7 +54,11 @@ export function resolvedTrust(
     return known.get(identity(options), () => {
       const checkNamed = check.within('issuers()', options, knownIssuerOptions)
       if (options.introspection !== undefined)
-        checkNamed.refuse('introspection', 'is given', 'opaque tokens do not say which issuer to ask')
+        checkNamed.refuse(
+          'introspection',
+          'is given by a function',
+          'an opaque token does not say whose it is',
+        )
       return issuerTrust(withDefaults(options, defaults), settings, checkNamed)
     })
   }

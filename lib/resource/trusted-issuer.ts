@@ -91,8 +91,9 @@ function oneTrust(options: IssuerOptions, settings: IssuerSettings, check: Optio
   const keySet = keySetOf(metadata, options, settings, check)
   const trusted: TrustedIssuer = { ...rulesOf(options, settings, check), issuer, keySet }
   const introspection =
-    options.introspection &&
-    introspector(options.introspection, { ...settings, metadata, rules: trusted }, check)
+    options.introspection === undefined
+      ? undefined
+      : introspector(options.introspection, { ...settings, metadata, rules: trusted }, check)
   return {
     isFixed: true,
     ...(introspection && { asked: { ...trusted, introspection } }),
@@ -109,7 +110,7 @@ function tenantsTrust(options: IssuerOptions, settings: IssuerSettings, check: O
   const template = checkedTemplate(options.issuer, check)
   const tenants = checkedTenants(options.tenants, check)
   if (options.introspection !== undefined)
-    check.refuse('introspection', 'is given for tenants', 'an opaque token does not say whose it is')
+    check.refuse('introspection', 'is given beside "tenants"', 'an opaque token does not say whose it is')
   checkPlaces(options, check)
   const rules = rulesOf(options, settings, check)
   // A place that was named is the same for all tenants; else each of them has its own metadata.

@@ -79,13 +79,13 @@ function listedIssuers(
 ): TrustedIssuers {
   const names = list.map(([{ issuer }]) => issuer)
   const trusts = list.map(([options, check]) => issuerTrust(options, settings, check))
-  const [asked, ...others] = trusts.flatMap((trust) => trust.asked ?? [])
-  if (others.length > 0)
-    list[0]?.[1].refuse(
-      'introspection',
-      'is given for more than one issuer',
-      'keep it for one: an opaque token does not say which server issued it',
-    )
+  const [asked] = trusts.flatMap((trust) => trust.asked ?? [])
+  const [, second] = list.filter((_one, index) => trusts[index]?.asked)
+  second?.[1].refuse(
+    'introspection',
+    'is given for a second issuer',
+    'keep it for one: an opaque token does not say which server issued it',
+  )
 
   async function firstOf(claims: Claims): Promise<TrustedIssuer> {
     for (const trust of trusts) {
@@ -102,8 +102,9 @@ function listedIssuers(
     asked(token) {
       if (!asked || !isJwt(token)) return asked
       if (asked.introspection.tokens !== 'all') return undefined
-      const iss = names.length > 1 ? claimedIssuer(token) : undefined
-      return iss === undefined || iss === asked.issuer || !names.includes(iss) ? asked : undefined
+      // A JWT that says it is from somebody else is judged here: those of strangers never reach the network.
+      const iss = claimedIssuer(token)
+      return iss === undefined || iss === asked.issuer ? asked : undefined
     },
     async ready() {
       await Promise.all(trusts.map((trust) => trust.ready()))

@@ -1,6 +1,5 @@
 /** Tokens that were found good, so that the same token need not be verified on every request. */
 
-import type { KeySet } from '../jose/key-set.js'
 import type { VerificationKey } from '../jose/verification-key.js'
 import type { BearerUser } from './bearer-auth.js'
 import type { TrustedIssuer } from './trusted-issuer.js'
@@ -13,7 +12,6 @@ export interface VerifiedToken {
   readonly until: number
   /** What it was verified with. A key that leaves its set takes its tokens along. */
   readonly key: VerificationKey
-  readonly keySet: KeySet
   /** Who was trusted with it. To another one, also to the same server by other options, it says nothing. */
   readonly issuer: TrustedIssuer
   /** Whether nothing else has to be asked about a request with it: no proof, no check of the app's own. */
@@ -27,45 +25,74 @@ export interface VerifiedTokens {
 }
 
 export interface VerifiedTokenOptions {
-  /** Tokens at most. */
+  /** Tokens at most; fewer when they are longer than {@link usualLength}. */
   maxEntries: number
   /** Milliseconds since the epoch. */
   clock: () => number
 }
 
-/** Characters at the end of a token that it is filed under; they are of its signature. */
-const fileLength = 40
+/** Characters of a header that there is room for, times the number of tokens. Headers may have ten times as many. */
+export const usualLength = 1_600
 
 /**
- * Two generations: a token that is used moves to the young one; when that is full it becomes the old one, and what was
- * old and not used since is forgotten. A token is filed under its end and compared as a whole.
+ * Characters at the end of a token that it is filed under, and compared as a whole then. They are of its signature, which
+ * nobody can choose; to find a token by all of its thousand characters takes ten times as long.
+ */
+const nameLength = 12
+
+interface File {
+  readonly token: VerifiedToken
+  /** Since the hand passed it. */
+  wasUsed: boolean
+}
+
+/**
+ * When there is no more room, a hand goes round from the oldest to the youngest and takes the first token that was not used
+ * since it came by (the SIEVE algorithm). To find a token changes nothing but a mark, and tokens that come once cannot
+ * drive out those that come often.
  */
 export function verifiedTokens({ maxEntries, clock }: VerifiedTokenOptions): VerifiedTokens {
-  const half = Math.max(1, Math.ceil(maxEntries / 2))
-  let young = new Map<string, VerifiedToken>()
-  let old = new Map<string, VerifiedToken>()
+  const mostCharacters = maxEntries * usualLength
+  const files = new Map<string, File>()
+  let characters = 0
+  let hand = files.entries()
 
-  function file(name: string, token: VerifiedToken): void {
-    if (young.size >= half) {
-      old = young
-      young = new Map()
+  function remove(name: string, { token }: File): void {
+    files.delete(name)
+    characters -= token.header.length
+  }
+
+  function makeRoom(length: number): void {
+    while (files.size >= maxEntries || characters + length > mostCharacters) {
+      const { value, done } = hand.next()
+      if (done) {
+        hand = files.entries()
+        continue
+      }
+      const [name, file] = value
+      if (file.wasUsed) file.wasUsed = false
+      else remove(name, file)
     }
-    young.set(name, token)
   }
 
   return {
     get(header) {
-      const name = header.slice(-fileLength)
-      let token = young.get(name)
-      if (!token) {
-        token = old.get(name)
-        if (!token || token.header !== header) return undefined
-        old.delete(name)
-        file(name, token)
-      }
-      if (token.header !== header) return undefined
-      return clock() < token.until * 1000 && token.keySet.trusts(token.key) ? token : undefined
+      const file = files.get(header.slice(-nameLength))
+      if (file?.token.header !== header) return undefined
+      const { token } = file
+      if (!(clock() < token.until * 1000 && token.issuer.keySet.trusts(token.key))) return undefined
+      file.wasUsed = true
+      return token
     },
-    keep: (token) => file(token.header.slice(-fileLength), token),
+    keep(token) {
+      const { header } = token
+      if (header.length > mostCharacters) return
+      const name = header.slice(-nameLength)
+      const namesake = files.get(name)
+      if (namesake) remove(name, namesake)
+      makeRoom(header.length)
+      files.set(name, { token, wasUsed: false })
+      characters += header.length
+    },
   }
 }

@@ -9,7 +9,7 @@ import { verifySignature } from '../jose/verify.js'
 import { judgeAccessToken } from '../oauth/access-token.js'
 import { checkOptions, type OptionChecks } from '../options.js'
 import { BearerUser, type BearerAuth } from './bearer-auth.js'
-import { credentialsOf, isRepeated, type AuthScheme, type Credentials } from './credentials.js'
+import { credentialsOf, isRepeated, isToken, type AuthScheme, type Credentials } from './credentials.js'
 import { knownIssuerOptions, type IssuerDetails } from './issuer-options.js'
 import { proofOfPossession, type ProofOptions } from './proof-of-possession.js'
 import { audienceOf, isResourceDescription, type ResourceDescription } from './resource-metadata.js'
@@ -148,7 +148,7 @@ export function tokenVerifier(options: VerifierSettings, check: OptionChecks): T
     const jwt = parseJwt(token)
     const issuer = await issuers.of(jwt.claims, req)
     if (known?.issuer === issuer) return known
-    const verified = await verifiedBy(issuer, jwt, scheme)
+    const verified = await verifiedBy(issuer, jwt, { scheme, header })
     tokens?.keep(verified)
     return verified
   }
@@ -156,7 +156,7 @@ export function tokenVerifier(options: VerifierSettings, check: OptionChecks): T
   async function verifiedBy(
     issuer: TrustedIssuer,
     jwt: UnverifiedJwt,
-    scheme: AuthScheme,
+    { scheme, header }: { scheme: AuthScheme; header: string },
   ): Promise<VerifiedToken> {
     const { keySet, algorithms } = issuer
     if (!algorithms.includes(jwt.algorithm))
@@ -167,11 +167,11 @@ export function tokenVerifier(options: VerifierSettings, check: OptionChecks): T
     const accessToken = judgeAccessToken(jwt, issuer)
     const isBound = possession.isBound(scheme, accessToken.claims)
     return {
-      header: `${scheme} ${jwt.token}`,
+      header,
       key: await verifySignature(keySet, jwt),
-      keySet,
       issuer,
-      auth: new BearerUser(jwt.token, issuer.issuer, accessToken, protectedResource),
+      // Cut from the header that is kept, so that both are one string in memory.
+      auth: new BearerUser(header.slice(scheme.length + 1), issuer.issuer, accessToken, protectedResource),
       until: accessToken.expiresAt + clockTolerance,
       isEnough: issuers.isFixed && validate === undefined && !isBound,
     }
@@ -226,7 +226,9 @@ export function tokenVerifier(options: VerifierSettings, check: OptionChecks): T
       return known?.isEnough && !isRepeated(req) ? known.auth : undefined
     },
     admit,
-    async verify(token) {
+    async verify(token: unknown) {
+      // In a header it would not have got this far; from elsewhere, anything may come.
+      if (!isToken(token)) throw invalidToken('malformed')
       const auth = await bearerUser({ scheme: 'Bearer', token })
       if (possession.isBound('Bearer', auth.claims)) throw invalidToken('sender_constrained')
       return validated(auth)

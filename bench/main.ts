@@ -1,0 +1,187 @@
+/**
+ * `npm run bench [-- guard-hit peers guard-new junk memory] [-- --quick]`: what the guard costs beside its peers. Prints
+ * Markdown; the exit code is 1 when a control says that the machine is in no state to compare. `--rounds` and `--slice`
+ * (milliseconds) replace the usual effort.
+ */
+import { createServer } from 'node:http'
+import { cpus } from 'node:os'
+import { readFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import { startWorker } from '../test/campaigns/support/workers.js'
+import { listening, stopped } from '../test/support/listening.js'
+import { pin, play, type Bout, type Effort, type Score } from './bout.js'
+import { contestants, withoutEdDsa, type Setting } from './contestants.js'
+import type { LoadWorker, Tokens } from './load-worker.js'
+import { measureMemory } from './memory.js'
+import { algorithms, newKeys, publicJwks, type Algorithm } from './tokens.js'
+
+const again = 'bare Express again'
+const peers = Object.keys(contestants).filter((name) => /jwt|jose/.test(name))
+/** More than any contestant remembers, in turns: each token has been forgotten when it comes again. */
+const unknownTokens = 30_000
+const tolerated = 0.05
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    quick: { type: 'boolean', default: false },
+    rounds: { type: 'string' },
+    slice: { type: 'string' },
+  },
+})
+const { quick, rounds = quick ? '5' : '7', slice = quick ? '400' : '2000' } = values
+const effort: Effort = { rounds: Number(rounds), slice: Number(slice) }
+
+const keys = newKeys()
+const jwks = publicJwks(keys)
+const keyServer = createServer((_req, res) =>
+  res.setHeader('content-type', 'application/json').end(JSON.stringify(jwks)),
+)
+const issuer = await listening(keyServer)
+const load = await startWorker<LoadWorker>(new URL('load-worker.ts', import.meta.url), { issuer, keys })
+const isPinned = await pin(load.pid, 1)
+
+const chapters: Readonly<Record<string, () => Promise<void>>> = {
+  'guard-hit': guardHit,
+  peers: besidePeers,
+  'guard-new': guardNew,
+  junk: refusals,
+  memory: async () => print(await measureMemory({ setting: setting('ES256'), load, quick })),
+}
+
+let isTrusted = true
+try {
+  const unknown = positionals.filter((name) => !(name in chapters))
+  if (unknown.length > 0)
+    throw new Error(`there is no ${unknown.join(', ')}; there are ${Object.keys(chapters).join(', ')}`)
+  print([
+    `${cpus()[0]?.model.trim()} × ${cpus().length}, Node ${process.version}, ${versions()}`,
+    `${effort.rounds} rounds of slices of ${effort.slice / 1_000} s; ${isPinned ? 'server and load pinned to a core each' : 'NOT pinned: taskset is missing'}.`,
+  ])
+  for (const name of positionals.length > 0 ? positionals : Object.keys(chapters)) await chapters[name]?.()
+} finally {
+  await load.stop()
+  await stopped(keyServer)
+}
+process.exitCode = isTrusted ? 0 : 1
+
+/** A token seen before, by those who remember and by the least that anybody can do. */
+async function guardHit(): Promise<void> {
+  const names = [again, 'passes on', 'floor', 'oauthBearer', 'oauthBearer + requireScope']
+  for (const algorithm of algorithms)
+    for (const count of [1, 100, 10_000]) await chapter('Seen before', algorithm, count, [names])
+}
+
+async function besidePeers(): Promise<void> {
+  for (const count of [1, 100, 10_000])
+    await chapter('Beside its peers', 'RS256', count, [
+      [again, 'floor', 'oauthBearer'],
+      ...peers.map((name) => [name]),
+    ])
+}
+
+async function guardNew(): Promise<void> {
+  for (const algorithm of algorithms) {
+    const able = peers.filter((name) => algorithm !== 'EdDSA' || !withoutEdDsa.includes(name))
+    await chapter('Each token new', algorithm, unknownTokens, [
+      [again, 'oauthBearer', 'oauthBearer, rememberedTokens: 0'],
+      ...able.map((name) => [name]),
+    ])
+  }
+}
+
+async function chapter(
+  title: string,
+  algorithm: Algorithm,
+  count: number,
+  bouts: readonly (readonly string[])[],
+): Promise<void> {
+  const tokens: Tokens = { kind: algorithm, count }
+  await load.call('prepare', tokens)
+  const scores: Score[] = []
+  for (const names of bouts) {
+    const played = await bout({ names, tokens }, setting(algorithm))
+    if (!played) return
+    scores.push(...played)
+  }
+  const isFloored = scores.some(({ name }) => name === 'floor')
+  print([
+    '',
+    `### ${title}: ${algorithm}, ${count === unknownTokens ? 'no token twice' : `${count} in turn`}`,
+    '',
+    row(
+      '',
+      'of bare Express',
+      ...(isFloored ? ['of the floor'] : []),
+      'µs added',
+      'on the main thread',
+      'requests',
+    ),
+    row('---', '--:', ...(isFloored ? ['--:'] : []), '--:', '--:', '--:'),
+    ...scores.map(({ name, share, shares, added, addedToMainThread, rate }) =>
+      row(
+        name,
+        share.toFixed(3),
+        ...(isFloored ? [shares['floor']?.toFixed(3) ?? ''] : []),
+        added.toFixed(1),
+        addedToMainThread.toFixed(1),
+        rate.toFixed(2),
+      ),
+    ),
+  ])
+}
+
+async function refusals(): Promise<void> {
+  const kinds = ['random kid', '8 KB of noise', 'deep JSON', 'alg none', 'wrong issuer', 'DPoP proof']
+  const rows: string[] = []
+  for (const kind of kinds) {
+    const tokens: Tokens = { kind: `junk: ${kind}`, count: 2_000 }
+    const played = await bout({ names: ['oauthBearer'], tokens, status: 401 }, setting('RS256'))
+    const [score] = played ?? []
+    if (score) rows.push(row(kind, score.added.toFixed(1), score.total.toFixed(1)))
+  }
+  print([
+    '',
+    '### Refusing junk, µs of processor time each',
+    '',
+    row('', 'on top of Express', 'with Express'),
+    row('---', '--:', '--:'),
+    ...rows,
+  ])
+}
+
+/** Nothing when the control shows that this machine is in no state to compare. */
+async function bout(one: Bout, inSetting: Setting): Promise<Score[] | undefined> {
+  const scores = await play(one, inSetting, load, effort)
+  const control = scores.find(({ name }) => name === again)
+  if (control && Math.abs(control.share - 1) > tolerated) {
+    isTrusted = false
+    print([
+      '',
+      `${one.tokens.kind}, ${one.tokens.count} in turn: no figures. Bare Express took ${control.share.toFixed(2)} of itself; only ${tolerated} off is trusted.`,
+    ])
+    return undefined
+  }
+  return scores
+}
+
+function setting(algorithm: Algorithm): Setting {
+  return { issuer, jwksUri: `${issuer}/keys`, jwks, algorithm }
+}
+
+function versions(): string {
+  const { packages } = JSON.parse(readFileSync(new URL('package-lock.json', import.meta.url), 'utf8')) as {
+    packages: Record<string, { version?: string; dependencies?: Record<string, string> }>
+  }
+  return Object.keys(packages['']?.dependencies ?? {})
+    .map((name) => `${name} ${packages[`node_modules/${name}`]?.version}`)
+    .join(', ')
+}
+
+function row(...cells: readonly string[]): string {
+  return `| ${cells.join(' | ')} |`
+}
+
+function print(lines: readonly string[]): void {
+  console.log(lines.join('\n'))
+}
