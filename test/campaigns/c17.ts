@@ -20,7 +20,7 @@ const share = 8
 
 export const campaign: Campaign = {
   title: 'mutated tokens at our guard and at other verifiers',
-  within: { short: 60, long: 600 },
+  within: { short: 120, long: 900 },
   async run({ long, random }) {
     // No time goes by, so that all judge at the same one; half a second, because verifiers round.
     jump((500 - (Date.now() % 1_000)) / 1_000)

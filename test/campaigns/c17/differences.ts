@@ -15,8 +15,8 @@ interface DifferenceClass {
 
 /** We refuse what others accept. */
 interface Stricter extends DifferenceClass {
-  /** What our refusal says; another one is not explained. */
-  readonly reason: string
+  /** What our refusal says; any other is not explained. */
+  readonly reasons: readonly string[]
 }
 
 /** We accept what others refuse. */
@@ -36,7 +36,7 @@ const accessTypes = ['at+jwt', 'application/at+jwt']
 export const stricter: readonly Stricter[] = [
   {
     name: 'a part is not the one spelling of its bytes (RFC 7515 §2, RFC 4648 §3.5)',
-    reason: 'encoding',
+    reasons: ['encoding'],
     shows: ({ segments }) =>
       segments.some(
         (one) => one !== Buffer.from(one.replaceAll(/[^\w-]/g, ''), 'base64url').toString('base64url'),
@@ -44,77 +44,77 @@ export const stricter: readonly Stricter[] = [
   },
   {
     name: 'a byte order mark before JSON (RFC 8259 §8.1)',
-    reason: 'not_a_jwt',
+    reasons: ['not_a_jwt'],
     shows: ({ bytes }) => bytes.some((one) => one.subarray(0, 3).equals(Buffer.from('\uFEFF'))),
   },
   {
     name: 'crit or b64, whatever they say (RFC 7515 §4.1.11, RFC 7797 §6)',
-    reason: 'crit',
+    reasons: ['crit'],
     shows: ({ header }) => header['crit'] !== undefined || header['b64'] !== undefined,
   },
   {
     name: 'a typ of another kind of JWT, or none that is a text (RFC 8725 §3.11)',
-    reason: 'typ',
+    reasons: ['typ'],
     shows: ({ header: { typ } }) =>
       typ !== undefined &&
       !(typeof typ === 'string' && /^(application\/)?(at\+)?jwt$/i.test(typ) && !typ.includes('\u212A')),
   },
   {
     name: 'a name of a key that is no text (RFC 7515 §4.1.4)',
-    reason: 'kid',
+    reasons: ['kid'],
     shows: ({ header: { kid } }) => kid !== undefined && typeof kid !== 'string',
   },
   {
-    name: 'bytes in the header that are no UTF-8 (RFC 7515 §5.2)',
-    reason: 'signature',
-    shows: ({ bytes: [header] }) => header !== undefined && !isUtf8(header),
+    name: 'bytes that are no UTF-8 (RFC 7515 §5.2, RFC 7519 §7.2)',
+    reasons: ['not_a_jwt', 'signature'],
+    shows: ({ bytes }) => !bytes.every(isUtf8),
   },
   {
     name: 'a key for another algorithm (RFC 7517 §4.4)',
-    reason: 'unknown_key',
+    reasons: ['unknown_key'],
     shows: ({ header: { alg, kid } }) =>
       (kid === 'rs256' && alg !== 'RS256') || (kid === 'es256' && alg !== 'ES256'),
   },
   {
     name: 'two keys of the name that the token gives (RFC 7517 §4.5)',
-    reason: 'unknown_key',
+    reasons: ['unknown_key'],
     shows: ({ header: { kid } }) => kid === 'twin',
   },
   {
     name: 'not of the issuer (RFC 9068 §4)',
-    reason: 'issuer',
+    reasons: ['issuer'],
     shows: ({ claims: { iss } }, { issuer }) => iss !== issuer,
   },
   {
     name: 'not for this API (RFC 9068 §4)',
-    reason: 'audience',
+    reasons: ['audience'],
     shows: ({ claims: { aud } }) => ![aud].flat().includes(audience),
   },
   {
     name: 'no end that is a time (RFC 9068 §2.2, RFC 7519 §2)',
-    reason: 'exp',
+    reasons: ['exp'],
     shows: ({ claims: { exp } }) => !isTime(exp),
   },
   {
     name: 'a begin that is no time, or to come by less than a second (RFC 7519 §4.1.5)',
-    reason: 'nbf',
+    reasons: ['nbf'],
     shows: ({ claims: { nbf } }, { now, clockTolerance }) =>
       nbf !== undefined && !(isTime(nbf) && nbf <= Math.floor(now) + clockTolerance),
   },
   {
     name: 'an issue that is no time, or to come (RFC 7519 §4.1.6)',
-    reason: 'iat',
+    reasons: ['iat'],
     shows: ({ claims: { iat } }, { now, clockTolerance }) =>
       iat !== undefined && !(isTime(iat) && iat <= Math.floor(now) + clockTolerance),
   },
   {
     name: 'a subject that is no text (RFC 7519 §4.1.2)',
-    reason: 'sub',
+    reasons: ['sub'],
     shows: ({ claims: { sub } }) => sub !== undefined && (typeof sub !== 'string' || sub === ''),
   },
   {
     name: 'an ID token, a logout token or a proof (RFC 8725 §3.12)',
-    reason: 'not_an_access_token',
+    reasons: ['not_an_access_token'],
     shows: ({ header: { typ }, claims }) =>
       !accessTypes.includes(String(typ).toLowerCase()) &&
       [
@@ -134,14 +134,14 @@ export const stricter: readonly Stricter[] = [
   },
   {
     name: 'bound to a key that nobody showed (RFC 9449 §7.1, RFC 8705 §3)',
-    reason: 'sender_constrained',
+    reasons: ['sender_constrained'],
     shows: ({ claims }) => claims['cnf'] !== undefined,
   },
 ]
 
 export const milder: readonly Milder[] = [
   {
-    // RFC 7519 §7.2 wants such a token to be refused.
+    // RFC 7519 §7.2 wants such a token refused: two names of a user that differ in such bytes are read as one.
     name: 'today: bytes in claims that are no UTF-8',
     peers: ['jose'],
     shows: ({ bytes: [, claims] }) => claims !== undefined && !isUtf8(claims),
@@ -192,7 +192,7 @@ export function explained(
   const found =
     refusal === undefined
       ? milder.find((one) => one.peers.includes(peer) && one.shows(reading, situation))
-      : stricter.find((one) => one.reason === refusal && one.shows(reading, situation))
+      : stricter.find((one) => one.reasons.includes(refusal) && one.shows(reading, situation))
   return found?.name
 }
 
