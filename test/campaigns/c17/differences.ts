@@ -17,6 +17,8 @@ interface DifferenceClass {
 interface Stricter extends DifferenceClass {
   /** What our refusal says; any other is not explained. */
   readonly reasons: readonly string[]
+  /** Some such tokens are good: what shows is not all that is looked at. */
+  readonly mayBeGood?: true
 }
 
 /** We accept what others refuse. */
@@ -67,6 +69,7 @@ export const stricter: readonly Stricter[] = [
   {
     name: 'bytes that are no UTF-8 (RFC 7515 §5.2, RFC 7519 §7.2)',
     reasons: ['not_a_jwt', 'signature'],
+    mayBeGood: true, // today: in claims
     shows: ({ bytes }) => !bytes.every(isUtf8),
   },
   {
@@ -115,6 +118,7 @@ export const stricter: readonly Stricter[] = [
   {
     name: 'an ID token, a logout token or a proof (RFC 8725 §3.12)',
     reasons: ['not_an_access_token'],
+    mayBeGood: true,
     shows: ({ header: { typ }, claims }) =>
       !accessTypes.includes(String(typ).toLowerCase()) &&
       [
@@ -182,6 +186,11 @@ export const milder: readonly Milder[] = [
       [Number(exp) + clockTolerance, Number(nbf) - clockTolerance].some((edge) => Math.abs(edge - now) < 1),
   },
 ]
+
+/** Of which classes a token is that must be refused, whatever others do. */
+export function mustBeRefused(reading: Reading, situation: Situation): string[] {
+  return stricter.filter((one) => !one.mayBeGood && one.shows(reading, situation)).map(({ name }) => name)
+}
 
 export function explained(
   reading: Reading,

@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { exactly, noted, type Figure } from '../support/campaign.js'
 import { isGood, type Case } from './cases.js'
-import { explained, milder, stricter, type Situation } from './differences.js'
+import { explained, milder, mustBeRefused, stricter, type Situation } from './differences.js'
 import { isGenuine } from './draft.js'
 import type { KeyRing } from './key-ring.js'
 import { readingOf } from './reading.js'
@@ -29,6 +29,7 @@ export function newTally(ring: KeyRing, situation: Situation): Tally {
     onlyUs: [] as string[],
     unexplained: [] as string[],
     forged: [] as string[],
+    mild: [] as string[],
     misread: [] as string[],
     failures: [] as string[],
     remembered: [] as string[],
@@ -44,6 +45,7 @@ export function newTally(ring: KeyRing, situation: Situation): Tally {
   return {
     add(one, verdict, others) {
       cases += 1
+      const reading = readingOf(one.token)
       const line = () => told(one, verdict, others)
       const accepting = [...others].filter(([, other]) => other.claims)
       if (verdict.failure !== undefined) seen.failures.push(line())
@@ -52,10 +54,10 @@ export function newTally(ring: KeyRing, situation: Situation): Tally {
         accepted += 1
         if (accepting.length === 0) seen.onlyUs.push(line())
         if (!isGenuine(one.token, ring)) seen.forged.push(line())
+        for (const name of mustBeRefused(reading, situation)) seen.mild.push(`${name}: ${line()}`)
         if (accepting.some(([, { claims }]) => !isDeepStrictEqual(claims, verdict.claims)))
           seen.misread.push(line())
       }
-      const reading = readingOf(one.token)
       const names = new Set<string>()
       for (const [peer, other] of others) {
         if ((other.claims === undefined) === (verdict.claims === undefined)) continue
@@ -85,6 +87,7 @@ export function newTally(ring: KeyRing, situation: Situation): Tally {
         noted('of them sent over HTTP, too', sent),
         none('accepted by us, refused by all others', seen.onlyUs),
         none('accepted by us, never signed by the issuer', seen.forged),
+        none('accepted by us, of a kind that we refuse', seen.mild),
         none('differences without a name', seen.unexplained),
         // Too few tokens for some in the short form.
         ...(long ? [none('names without a difference', unused)] : []),
