@@ -180,6 +180,11 @@ function inherited(): Mutation[] {
 }
 
 const kinds: [string, string][] = [
+  // Whoever makes a text of them fails, before there is a signature to look at.
+  ...['typ', 'token_use'].flatMap((name): [string, string][] => [
+    [name, '{"toString":1}'],
+    [name, '{"toString":null,"valueOf":null}'],
+  ]),
   ...['id', 'ID', 'access', 'refresh', 'Id'].map((kind): [string, string] => [
     'token_use',
     JSON.stringify(kind),
