@@ -12,7 +12,7 @@ export interface Credentials {
 }
 
 /** Characters of an Authorization header that are looked at. */
-const longestHeader = 16_384
+export const longestHeader = 16_384
 
 const grammar: Record<AuthScheme, { named: RegExp; whole: RegExp }> = {
   Bearer: { named: /^bearer(?![^\s,])/i, whole: /^bearer +([A-Za-z0-9\-._~+/]+=*)$/i },

@@ -9,7 +9,7 @@ import { verifySignature } from '../jose/verify.js'
 import { judgeAccessToken } from '../oauth/access-token.js'
 import { checkOptions, type OptionChecks } from '../options.js'
 import { BearerUser, type BearerAuth } from './bearer-auth.js'
-import { credentialsOf, isRepeated, isToken, type AuthScheme, type Credentials } from './credentials.js'
+import { credentialsOf, isRepeated, longestHeader, type AuthScheme, type Credentials } from './credentials.js'
 import { knownIssuerOptions, type IssuerDetails } from './issuer-options.js'
 import { proofOfPossession, type ProofOptions } from './proof-of-possession.js'
 import { audienceOf, isResourceDescription, type ResourceDescription } from './resource-metadata.js'
@@ -228,7 +228,7 @@ export function tokenVerifier(options: VerifierSettings, check: OptionChecks): T
     admit,
     async verify(token: unknown) {
       // In a header it would not have got this far; from elsewhere, anything may come.
-      if (!isToken(token)) throw invalidToken('malformed')
+      if (typeof token !== 'string' || token.length > longestHeader) throw invalidToken('malformed')
       const auth = await bearerUser({ scheme: 'Bearer', token })
       if (possession.isBound('Bearer', auth.claims)) throw invalidToken('sender_constrained')
       return validated(auth)
