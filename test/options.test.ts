@@ -207,7 +207,7 @@ describe('the options of oauthBearer', () => {
     [{ algorithms: [] }, 'option "algorithms"'],
     [{ algorithms: ['RS256', 'HS256'] }, 'option "algorithms"'],
     [{ algorithms: ['none'] }, 'option "algorithms"'],
-    [{ introspection: null }, 'option "introspection" is null; give an object with options'],
+    [{ introspection: null }, 'option "introspection" is null; give an object with clientId'],
     [{ introspection: {} }, 'option "introspection.clientId" is missing'],
     [
       { introspection: { ...api, clientID: 'api' } },

@@ -182,7 +182,7 @@ describe('modes', () => {
   test.each<[object, string]>([
     [{ mode: 'none' }, 'option "mode" is "none"; set it to "required" or "optional" or "attempt"'],
     [{ mode: false }, 'option "mode"'],
-    [{ session: 'yes' }, 'option "session" is yes; give true or false'],
+    [{ session: 'yes' }, 'option "session" is "yes"; set it to true or false'],
     [{ exposeChallenge: 1 }, 'option "exposeChallenge" is 1'],
     [{ credentialsRequired: false }, 'is not known'],
   ])('%j throws', (options, message) => {

@@ -72,6 +72,12 @@ export const stricter: readonly Stricter[] = [
     shows: ({ bytes }) => !bytes.every(isUtf8),
   },
   {
+    name: 'more lists and objects than any token has',
+    reasons: ['not_a_jwt'],
+    mayBeGood: true,
+    shows: ({ bytes }) => bytes.some((one) => (one.toString('latin1').match(/[[{]/g)?.length ?? 0) > 1_000),
+  },
+  {
     name: 'a key for another algorithm (RFC 7517 §4.4)',
     reasons: ['unknown_key'],
     shows: ({ header: { alg, kid } }) =>

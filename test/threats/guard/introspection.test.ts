@@ -352,7 +352,9 @@ describe('T103 an answer that is none', () => {
       retryAfter,
       undefined,
     ])
-    expect(JSON.parse(answer.body)).toMatchObject({ error: code })
+    expect(JSON.parse(answer.body)).toMatchObject({
+      error: status === 503 ? 'temporarily_unavailable' : code,
+    })
     const failure = api.events.find((event) => event.type === 'request_failed')
     const hint = failure?.type === 'request_failed' ? (failure.error.hint ?? '') : 'no event'
     // Of an outage there is nothing that could be said of this endpoint.
