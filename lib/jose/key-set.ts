@@ -4,8 +4,8 @@ import type { UnverifiedJwt } from './jwt.js'
 import type { VerificationKey } from './verification-key.js'
 
 export interface KeySet {
-  /** The keys that may have signed the token. Throws `key_set_unavailable` when they cannot be had. */
-  keysFor(jwt: UnverifiedJwt): Promise<readonly VerificationKey[]>
+  /** The keys that may have signed the token, at once where they are at hand. Throws `key_set_unavailable` when they cannot be had. */
+  keysFor(jwt: UnverifiedJwt): readonly VerificationKey[] | Promise<readonly VerificationKey[]>
   /**
    * What a newer set has besides, for a token without `kid` that none of `tried` signed. Nothing when there is no newer
    * set, or it has nothing new. Throws `key_set_unavailable` when that cannot be known.

@@ -107,15 +107,20 @@ export function remoteKeySet({ uri, http, emit, now }: RemoteKeySetOptions): Key
     return Promise.race([fetch, late]).finally(() => clearTimeout(timer))
   }
 
+  async function firstKeysFor(jwt: UnverifiedJwt): Promise<readonly VerificationKey[]> {
+    const known = candidates((await current()).all, jwt)
+    // What was fetched for this very token is as new as it gets.
+    return known.length > 0 || !set.isFailing() ? known : fetchKeysFor(jwt)
+  }
+
   const current = () => set.current().catch((cause: unknown) => Promise.reject(unavailable(cause)))
 
   return {
-    async keysFor(jwt) {
+    keysFor(jwt) {
       const kept = set.peek()
-      const known = candidates((kept ?? (await current())).all, jwt)
-      // What was fetched for this very token is as new as it gets.
-      const isNew = kept === undefined && !set.isFailing()
-      return known.length > 0 || isNew ? known : fetchKeysFor(jwt)
+      if (!kept) return firstKeysFor(jwt)
+      const known = candidates(kept.all, jwt)
+      return known.length > 0 ? known : fetchKeysFor(jwt)
     },
     newKeysFor: fetchKeysFor,
     trusts: (key) => set.peek()?.all.has(key) === true,

@@ -32,7 +32,7 @@ export function staticKeySet(given: StaticKeys): KeySet {
   const known: ReadonlySet<VerificationKey> = new Set(keys)
   const nameless = keys.filter(({ kid }) => kid === undefined)
   return {
-    async keysFor(jwt) {
+    keysFor(jwt) {
       const { algorithm, kid } = jwt
       const isNamed = kid === undefined || keys.some((key) => key.kid === kid && key.fits(algorithm))
       return isNamed ? candidates(keys, jwt) : candidates(nameless, { algorithm })

@@ -34,7 +34,11 @@ export interface ProofOfPossession {
    * That the request proves all that its token is bound to. Gives what belongs to the headers of the answer. Throws
    * `invalid_token`, `invalid_dpop_proof`, `use_dpop_nonce` or `store_unavailable`.
    */
-  prove(req: IncomingMessage, credentials: Credentials, claims: Claims): Promise<OutgoingHttpHeaders>
+  prove(
+    req: IncomingMessage,
+    credentials: Credentials,
+    claims: Claims,
+  ): OutgoingHttpHeaders | Promise<OutgoingHttpHeaders>
 }
 
 export function proofOfPossession(
@@ -65,17 +69,25 @@ export function proofOfPossession(
       const { jkt, x5t } = confirmation(scheme, claims)
       return jkt !== undefined || x5t !== undefined
     },
-    async prove(req, { scheme, token }, claims) {
+    prove(req, { scheme, token }, claims) {
       const { jkt, x5t } = confirmation(scheme, claims)
-      if (x5t !== undefined) {
-        const presented = await mtls?.thumbprint(req)
-        if (presented === undefined) throw invalidToken('certificate_missing')
-        if (presented !== x5t) throw invalidToken('certificate')
-      }
-      if (jkt === undefined) return {}
-      if (!dpop) throw invalidToken('sender_constrained')
-      return dpop.prove(req, token, jkt)
+      return jkt === undefined && x5t === undefined ? {} : proveAll(req, token, { jkt, x5t })
     },
+  }
+
+  async function proveAll(
+    req: IncomingMessage,
+    token: string,
+    { jkt, x5t }: Confirmation,
+  ): Promise<OutgoingHttpHeaders> {
+    if (x5t !== undefined) {
+      const presented = await mtls?.thumbprint(req)
+      if (presented === undefined) throw invalidToken('certificate_missing')
+      if (presented !== x5t) throw invalidToken('certificate')
+    }
+    if (jkt === undefined) return {}
+    if (!dpop) throw invalidToken('sender_constrained')
+    return dpop.prove(req, token, jkt)
   }
 }
 

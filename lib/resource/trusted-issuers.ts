@@ -15,7 +15,13 @@ import {
 } from './issuer-options.js'
 import type { ResourceDescription } from './resource-metadata.js'
 import { resolvedTrust, type IssuerResolver } from './issuer-resolver.js'
-import { issuerTrust, type AskedIssuer, type IssuerSettings, type TrustedIssuer } from './trusted-issuer.js'
+import {
+  issuerTrust,
+  type AskedIssuer,
+  type IssuerSettings,
+  type IssuerTrust,
+  type TrustedIssuer,
+} from './trusted-issuer.js'
 
 /** Several authorization servers, each by its name or with what is particular to it; or a function that names one. */
 export type Issuers = readonly (string | IssuerOptions)[] | IssuerResolver
@@ -87,18 +93,19 @@ function listedIssuers(
     'keep it for one: an opaque token does not say which server issued it',
   )
 
-  async function firstOf(claims: Claims): Promise<TrustedIssuer> {
-    for (const trust of trusts) {
-      const answer = trust.of(claims)
-      const trusted = answer instanceof Promise ? await answer : answer
-      if (trusted) return trusted
-    }
-    throw untrusted(claims, shownClaim(names))
+  function firstOf(
+    claims: Claims,
+    [trust, ...others]: readonly IssuerTrust[] = trusts,
+  ): TrustedIssuer | Promise<TrustedIssuer> {
+    if (!trust) throw untrusted(claims, shownClaim(names))
+    const trusted = trust.of(claims)
+    if (trusted instanceof Promise) return trusted.then((one) => one ?? firstOf(claims, others))
+    return trusted ?? firstOf(claims, others)
   }
 
   return {
     isFixed: trusts.every(({ isFixed }) => isFixed),
-    of: firstOf,
+    of: (claims) => firstOf(claims),
     asked(token) {
       if (!asked || !isJwt(token)) return asked
       if (asked.introspection.tokens !== 'all') return undefined
