@@ -1,26 +1,27 @@
-/** The parts of the README that are made from the code: the tables of options and of errors. */
+/** The parts of the documentation that are made from the code: the tables of options and of errors. */
 
 import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import ts from 'typescript'
 import { OAuthError, type OAuthErrorCode } from '../../lib/index.js'
 
-/** The README with its generated parts made anew. */
-export function upToDate(readme: string): string {
-  return readme
-    .replace(
-      section('options oauthLogin'),
-      `$1\n\n${optionsTable('lib/middleware/oauth-login-options.ts', 'OAuthLoginOptions')}\n\n$2`,
-    )
-    .replace(
-      section('options oauthBearer'),
-      `$1\n\n${optionsTable('lib/middleware/oauth-bearer.ts', 'OAuthBearerSettings')}\n\n$2`,
-    )
-    .replace(
-      section('options clientCredentials'),
-      `$1\n\n${optionsTable('lib/tokens/client-credentials.ts', 'ClientCredentialsOptions')}\n\n$2`,
-    )
-    .replace(section('errors'), `$1\n\n${errorsTable()}\n\n$2`)
+/** By the name of a section: the interface that its table is made of. */
+const optionTables: Readonly<Record<string, readonly [file: string, name: string]>> = {
+  oauthLogin: ['lib/middleware/oauth-login-options.ts', 'OAuthLoginOptions'],
+  oauthBearer: ['lib/middleware/oauth-bearer.ts', 'OAuthBearerSettings'],
+  introspection: ['lib/resource/introspector.ts', 'IntrospectionOptions'],
+  dpop: ['lib/resource/dpop.ts', 'DPoPOptions'],
+  mtls: ['lib/resource/client-certificate.ts', 'MutualTlsOptions'],
+  protectedResource: ['lib/resource/resource-metadata.ts', 'ProtectedResourceOptions'],
+  clientCredentials: ['lib/tokens/client-credentials.ts', 'ClientCredentialsOptions'],
+}
+
+/** A text with its generated parts made anew. */
+export function upToDate(text: string): string {
+  let made = text
+  for (const [section, [file, name]] of Object.entries(optionTables))
+    made = made.replace(marked(`options ${section}`), `$1\n\n${optionsTable(file, name)}\n\n$2`)
+  return made.replace(marked('errors'), `$1\n\n${errorsTable()}\n\n$2`)
 }
 
 /** The TypeScript examples. */
@@ -28,7 +29,7 @@ export function examples(readme: string): string[] {
   return [...readme.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code]) => code ?? '')
 }
 
-function section(name: string): RegExp {
+function marked(name: string): RegExp {
   return new RegExp(`(<!-- ${name} -->).*?(<!-- /${name.split(' ')[0]} -->)`, 's')
 }
 
@@ -47,16 +48,15 @@ interface Option {
   readonly meaning: string
 }
 
-/** The properties of an interface, after those of the one that it extends; what it says itself takes precedence. */
+/** The properties of an interface, after those of the ones that it extends; what it says itself takes precedence. */
 function optionsOf(file: string, name: string): Map<string, Option> {
   const source = sourceOf(file)
   const found = source.statements.find((one) => ts.isInterfaceDeclaration(one) && one.name.text === name)
   if (!found || !ts.isInterfaceDeclaration(found)) throw new Error(`${file} has no interface ${name}`)
-  const extended = found.heritageClauses?.[0]?.types[0]?.expression.getText(source)
-  const options =
-    extended === undefined
-      ? new Map<string, Option>()
-      : optionsOf(importedFrom(source, file, extended), extended)
+  const extended = (found.heritageClauses ?? []).flatMap(({ types }) =>
+    types.map(({ expression }) => expression.getText(source)),
+  )
+  const options = new Map(extended.flatMap((one) => [...optionsOf(importedFrom(source, file, one), one)]))
   for (const member of found.members.filter(ts.isPropertySignature)) {
     options.set(member.name.getText(source), {
       type: (member.type?.getText(source) ?? '').replaceAll(/\s+/g, ' '),
