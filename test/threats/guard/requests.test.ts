@@ -409,7 +409,7 @@ describe('T107 a client that is gone', () => {
     })
     const good = issuer.token()
     await Promise.all(Array.from({ length: 200 }, (_, number) => abandoned(api, good, number)))
-    await vi.waitFor(async () => expect((await api.present(good)).status).toBe(200))
+    await vi.waitFor(async () => expect((await api.present(good)).status).toBe(200), { timeout: 10_000 })
     const numbers = passed.filter((number) => number !== 'undefined')
     expect(new Set(numbers).size).toBe(numbers.length)
   })
