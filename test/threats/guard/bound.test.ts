@@ -898,11 +898,27 @@ describe('mutual TLS', () => {
     expect(await api.verdict(issuer.token({ cnf }))).toBe('401 certificate_missing')
   })
 
-  test('a failure to get the certificate is an error of the app', async () => {
-    const getCertificate = () => Promise.reject(new TypeError('a mistake'))
-    const { api, issuer } = await guardedApi({ options: { mtls: { getCertificate } } })
-    expect((await api.present(issuer.token({ cnf }))).status).toBe(500)
-  })
+  test.each([new TypeError('a mistake'), undefined, null, false, 0, 'route', 'router'])(
+    'T101 a failure to get the certificate is an error of the app, be it %s',
+    async (thrown: unknown) => {
+      const options: Partial<OAuthBearerOptions> = {
+        mtls: {
+          getCertificate() {
+            throw thrown
+          },
+        },
+      }
+      for (const framework of ['4', '5'] as const) {
+        const { api, issuer } = await guardedApi({
+          framework,
+          options,
+          routes: (app, guard) => app.use(guard).get('/me', (_req, res) => void res.send('open')),
+        })
+        expect((await api.present(issuer.token({ cnf }))).status).toBe(500)
+        expect(api.errors).toEqual([expect.any(Error)])
+      }
+    },
+  )
 })
 
 function projectRoutesOf(guard: ReturnType<typeof oauthBearer>) {
