@@ -18,7 +18,7 @@ import { announceNonce, createBearerRefusals } from './bearer-refusals.js'
 import { BearerSource, NobodySource, type BearerSourceOptions } from './bearer-source.js'
 import { isPreflight, type Middleware } from './request.js'
 import { withRequirement, type Guard, type Requirement } from './requirement.js'
-import { browserSource, SessionInstead } from './session-instead.js'
+import { SessionInstead, sessionOf } from './session-instead.js'
 
 /** All there is to say; {@link OAuthBearerOptions} says what must be said. */
 export interface OAuthBearerSettings extends VerifierSettings {
@@ -134,7 +134,7 @@ export function oauthBearer(options: OAuthBearerOptions): OAuthBearer {
 
   /** Without a token the session counts. What browsers send along unasked must be of this site's own making. */
   async function bySession(...[req, res, next]: Parameters<Middleware>): Promise<void> {
-    const source = new SessionInstead(browserSource(req), (error) => tellWayIn(error, req, res))
+    const source = new SessionInstead(sessionOf(req), (error) => tellWayIn(error, req, res))
     attachAuth(req, source)
     try {
       source.checkCsrf()

@@ -474,6 +474,23 @@ describe('a session in place of a token', () => {
     expect(found(await bare(url, { ...preflight, cookie }, { method: 'OPTIONS' }))).toBe(null)
   })
 
+  test.each<{ mode: Mode; session: boolean }>([
+    { mode: 'optional', session: false },
+    { mode: 'attempt', session: true },
+  ])('a guard behind one with %j judges the same session', async (first) => {
+    const { url, signedIn } = await both({
+      api: (guard) => {
+        const before = oauthBearer({ issuer: 'https://auth.example.com', audience, ...first })
+        return chain(before, guard, greets)
+      },
+    })
+    const { cookie } = await signedIn()
+    expect(found(await bare(url, { ...script, cookie }))).toBe('subject-1')
+    expect(found(await bare(url, script))).toBe(401)
+    const forged = await bare(url, { ...script, 'sec-fetch-site': 'cross-site', cookie }, { method: 'POST' })
+    expect([forged.status, JSON.parse(forged.body)]).toMatchObject([403, { error: 'csrf_rejected' }])
+  })
+
   test('without oauthLogin before it, that is a mistake of the application', async () => {
     const issuer = await startIssuer()
     const options = { issuer: issuer.url, audience, session: true, onEvent: () => undefined }
