@@ -188,7 +188,8 @@ export function oauthBearer(options: OAuthBearerOptions): OAuthBearer {
 function checkedNeededScope(scope: string | undefined, check: OptionChecks): readonly string[] {
   if (scope === undefined) return []
   check.string('scope', scope, 'give scopes, separated by one space each, or leave it out')
-  return checkedScope(scope, check)
+  // Errors have this very list, and handlers of the app have the errors.
+  return Object.freeze(checkedScope(scope, check))
 }
 
 function checkedRealm(realm: string | undefined, check: OptionChecks): string | undefined {
