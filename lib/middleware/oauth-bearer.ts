@@ -1,11 +1,13 @@
 /** Guards an API: requests need an access token that its authorization server issued for it (RFC 6750). */
 
+import type { IncomingMessage } from 'node:http'
 import { isOAuthError, type OAuthError, type OAuthErrorCode } from '../errors.js'
 import { checkedImpliedScopes, type CoversScope, type ImpliedScopes } from '../oauth/implied-scopes.js'
 import { checkedScope } from '../oauth/requested-access.js'
 import { insufficientScope } from '../oauth/scope.js'
 import { checkOptions, type OptionChecks } from '../options.js'
 import type { BearerAuth } from '../resource/bearer-auth.js'
+import { bringsToken } from '../resource/credentials.js'
 import type { TrustChoice } from '../resource/trusted-issuers.js'
 import {
   knownVerifierOptions,
@@ -120,14 +122,15 @@ export function oauthBearer(options: OAuthBearerOptions): OAuthBearer {
   const fail: AuthSource['refuse'] = (error, req, res, next) => {
     if (!isOAuthError(error)) {
       attachNobody(req, nobody)
-      next(error)
+      refuse(error, req, res, next)
       return
     }
-    const isAbsent = error.code === 'missing_credentials'
+    const isAbsent = isWithoutToken(error, req)
     attachNobody(req, isAbsent ? nobody : new NobodySource(answer, error), isAbsent ? undefined : error)
     // An outage is no verdict on the client, and must not make it somebody without rights.
     if (mode !== 'required' && (isAbsent || (mode === 'attempt' && isFault(error, req)))) {
       tell(error)
+      announceNonce(res, error.headers)
       next()
     } else refuse(error, req, res, next)
   }
@@ -174,7 +177,7 @@ export function oauthBearer(options: OAuthBearerOptions): OAuthBearer {
           admit(auth, req, res, next)
         },
         (error: unknown) =>
-          takesSession && isOAuthError(error) && error.code === 'missing_credentials'
+          takesSession && isWithoutToken(error, req)
             ? bySession(req, res, next)
             : fail(error, req, res, next),
       )
@@ -183,6 +186,11 @@ export function oauthBearer(options: OAuthBearerOptions): OAuthBearer {
   const somebody: Requirement = scope.length > 0 ? { kind: 'scope', all: scope } : { kind: 'login' }
   const requirement: Requirement = mode === 'required' ? somebody : { kind: 'optionalLogin' }
   return withRequirement(Object.assign(middleware, { ready }), requirement)
+}
+
+/** By what the request has, too: a function of the app that judges a token may throw the same error. */
+function isWithoutToken(error: unknown, req: IncomingMessage): boolean {
+  return isOAuthError(error) && error.code === 'missing_credentials' && !bringsToken(req)
 }
 
 function checkedNeededScope(scope: string | undefined, check: OptionChecks): readonly string[] {
