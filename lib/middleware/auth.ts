@@ -57,10 +57,20 @@ export interface AuthSource {
   checkCsrf?(): void
 }
 
+/** One that browsers are known by. */
+export type BrowserSource = AuthSource & Required<Pick<AuthSource, 'startLogin' | 'checkCsrf'>>
+
 // A symbol of our own: whatever an app or a mistake puts into `req.auth`, guards never take it for a user.
 const sourceKey = Symbol('express-oauth-kit.auth-source')
 
-type GuardedRequest = IncomingMessage & { [sourceKey]?: AuthSource; auth?: unknown; authError?: unknown }
+const browserKey = Symbol('express-oauth-kit.browser-source')
+
+type GuardedRequest = IncomingMessage & {
+  [sourceKey]?: AuthSource
+  [browserKey]?: BrowserSource
+  auth?: unknown
+  authError?: unknown
+}
 
 /** One descriptor for all requests: most of them never ask. */
 const authProperty: PropertyDescriptor = {
@@ -100,6 +110,17 @@ export function attachKnownAuth(req: IncomingMessage, source: AuthSource, auth: 
 export function attachNobody(req: IncomingMessage, source: AuthSource, error?: OAuthError): void {
   attachAuth(req, source)
   Object.defineProperty(req, 'authError', { value: error, configurable: true, writable: true })
+}
+
+/** Puts a session on a request, where {@link browserSource} finds it whatever is attached later. */
+export function attachSession(req: IncomingMessage, source: BrowserSource): void {
+  ;(req as GuardedRequest)[browserKey] = source
+  attachAuth(req, source)
+}
+
+/** The session of a request, as `oauthLogin` put it there; nothing where that is not mounted. */
+export function browserSource(req: IncomingMessage): BrowserSource | undefined {
+  return (req as GuardedRequest)[browserKey]
 }
 
 /** Throws `invalid_configuration` on a request that no middleware of this package has seen. */

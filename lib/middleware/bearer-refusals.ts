@@ -1,6 +1,7 @@
 /** How `oauthBearer` answers what it does not let through: JSON with the challenge, or the app's error handler. */
 
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
+import { asError } from '../app-answer.js'
 import { isOAuthError, OAuthError } from '../errors.js'
 import type { Emit } from '../events.js'
 import { challenges, type ChallengeOptions } from '../resource/challenge.js'
@@ -55,7 +56,7 @@ export function createBearerRefusals(options: BearerRefusalOptions): BearerRefus
 
   const answer: AuthSource['refuse'] = (error, req, res, next) => {
     if (!isOAuthError(error)) {
-      next(error)
+      next(asError(error))
       return
     }
     setChallenges(error, res, challengesFor(error, req))

@@ -1,5 +1,6 @@
 /** What all guards do: ask who a request is from, judge, and pass it on or answer it. */
 
+import { asError } from '../app-answer.js'
 import { isOAuthError, type OAuthError } from '../errors.js'
 import { authSource, type Auth, type AuthSource } from './auth.js'
 import type { Middleware } from './request.js'
@@ -22,8 +23,7 @@ export function guard(requirement: Requirement, judge: Judge, mayBeNobody = fals
       return
     }
     // Only a verdict lets a request through. A failure is one whatever it is made of, nothing included.
-    const refuse = (error: unknown) =>
-      source.refuse(error ?? new Error('a guard failed without an error'), req, res, next)
+    const refuse = (error: unknown) => source.refuse(asError(error, 'a guard'), req, res, next)
     const decide = (auth: Auth) => {
       let refusal: OAuthError | undefined
       try {

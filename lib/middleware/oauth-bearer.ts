@@ -1,11 +1,13 @@
 /** Guards an API: requests need an access token that its authorization server issued for it (RFC 6750). */
 
+import type { IncomingMessage } from 'node:http'
 import { isOAuthError, type OAuthError, type OAuthErrorCode } from '../errors.js'
 import { checkedImpliedScopes, type CoversScope, type ImpliedScopes } from '../oauth/implied-scopes.js'
 import { checkedScope } from '../oauth/requested-access.js'
 import { insufficientScope } from '../oauth/scope.js'
 import { checkOptions, type OptionChecks } from '../options.js'
 import type { BearerAuth } from '../resource/bearer-auth.js'
+import { bringsToken } from '../resource/credentials.js'
 import type { TrustChoice } from '../resource/trusted-issuers.js'
 import {
   knownVerifierOptions,
@@ -18,7 +20,7 @@ import { announceNonce, createBearerRefusals } from './bearer-refusals.js'
 import { BearerSource, NobodySource, type BearerSourceOptions } from './bearer-source.js'
 import { isPreflight, type Middleware } from './request.js'
 import { withRequirement, type Guard, type Requirement } from './requirement.js'
-import { browserSource, SessionInstead } from './session-instead.js'
+import { SessionInstead, sessionOf } from './session-instead.js'
 
 /** All there is to say; {@link OAuthBearerOptions} says what must be said. */
 export interface OAuthBearerSettings extends VerifierSettings {
@@ -120,21 +122,22 @@ export function oauthBearer(options: OAuthBearerOptions): OAuthBearer {
   const fail: AuthSource['refuse'] = (error, req, res, next) => {
     if (!isOAuthError(error)) {
       attachNobody(req, nobody)
-      next(error)
+      refuse(error, req, res, next)
       return
     }
-    const isAbsent = error.code === 'missing_credentials'
+    const isAbsent = isWithoutToken(error, req)
     attachNobody(req, isAbsent ? nobody : new NobodySource(answer, error), isAbsent ? undefined : error)
     // An outage is no verdict on the client, and must not make it somebody without rights.
     if (mode !== 'required' && (isAbsent || (mode === 'attempt' && isFault(error, req)))) {
       tell(error)
+      announceNonce(res, error.headers)
       next()
     } else refuse(error, req, res, next)
   }
 
   /** Without a token the session counts. What browsers send along unasked must be of this site's own making. */
   async function bySession(...[req, res, next]: Parameters<Middleware>): Promise<void> {
-    const source = new SessionInstead(browserSource(req), (error) => tellWayIn(error, req, res))
+    const source = new SessionInstead(sessionOf(req), (error) => tellWayIn(error, req, res))
     attachAuth(req, source)
     try {
       source.checkCsrf()
@@ -174,7 +177,7 @@ export function oauthBearer(options: OAuthBearerOptions): OAuthBearer {
           admit(auth, req, res, next)
         },
         (error: unknown) =>
-          takesSession && isOAuthError(error) && error.code === 'missing_credentials'
+          takesSession && isWithoutToken(error, req)
             ? bySession(req, res, next)
             : fail(error, req, res, next),
       )
@@ -185,10 +188,16 @@ export function oauthBearer(options: OAuthBearerOptions): OAuthBearer {
   return withRequirement(Object.assign(middleware, { ready }), requirement)
 }
 
+/** By what the request has, too: a function of the app that judges a token may throw the same error. */
+function isWithoutToken(error: unknown, req: IncomingMessage): boolean {
+  return isOAuthError(error) && error.code === 'missing_credentials' && !bringsToken(req)
+}
+
 function checkedNeededScope(scope: string | undefined, check: OptionChecks): readonly string[] {
   if (scope === undefined) return []
   check.string('scope', scope, 'give scopes, separated by one space each, or leave it out')
-  return checkedScope(scope, check)
+  // Errors have this very list, and handlers of the app have the errors.
+  return Object.freeze(checkedScope(scope, check))
 }
 
 function checkedRealm(realm: string | undefined, check: OptionChecks): string | undefined {

@@ -33,7 +33,7 @@ import { createOutcomes } from '../tokens/outcomes.js'
 import { createRefresher } from '../tokens/refresh.js'
 import { createRevoke } from '../tokens/revoke.js'
 import { rotationWarning } from '../tokens/rotation-warning.js'
-import { attachAuth } from './auth.js'
+import { attachSession } from './auth.js'
 import { createBackchannelLogout } from './backchannel-logout.js'
 import { createCallback } from './callback.js'
 import { createFrontchannelLogout } from './frontchannel-logout.js'
@@ -241,7 +241,7 @@ export function oauthLogin(options: OAuthLoginOptions): OAuthLogin {
   }
 
   const middleware: Middleware = (req, res, next) => {
-    attachAuth(req, new SessionSource(req, res, next, source))
+    attachSession(req, new SessionSource(req, res, next, source))
     const route = routes.get(requestPath(req))
     if (!route) {
       next()

@@ -1,6 +1,7 @@
 /** How `oauthLogin` answers what it does not let through: a page, JSON, the way to the login, or the app's error handler. */
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { asError } from '../app-answer.js'
 import { isOAuthError, OAuthError } from '../errors.js'
 import type { Emit } from '../events.js'
 import { originalUrl } from '../original-url.js'
@@ -38,7 +39,7 @@ export function createRefusals(options: RefusalOptions): Refusals {
   const answer: Refusals['answer'] = (error, req, res, next) => {
     if (isOAuthError(error) && error.status >= 500) emit({ type: 'request_failed', code: error.code, error })
     if (onError === 'next' || !isOAuthError(error) || res.headersSent) {
-      next(error)
+      next(asError(error))
       return
     }
     for (const [name, value] of Object.entries(error.headers))

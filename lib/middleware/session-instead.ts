@@ -4,17 +4,14 @@ import type { IncomingMessage } from 'node:http'
 import { isOAuthError, OAuthError } from '../errors.js'
 import type { AuthenticationDemand } from '../oauth/authentication.js'
 import type { CoversScope } from '../oauth/implied-scopes.js'
-import { authSource, type Auth, type AuthSource } from './auth.js'
+import { browserSource, type Auth, type AuthSource, type BrowserSource } from './auth.js'
 import type { StartLoginOptions } from './login.js'
 import { navigation } from './request.js'
 
-/** A source that browsers are known by. */
-type BrowserSource = AuthSource & Required<Pick<AuthSource, 'startLogin' | 'checkCsrf'>>
-
 /** Throws `invalid_configuration` on a request that `oauthLogin` has not seen. */
-export function browserSource(req: IncomingMessage): BrowserSource {
-  const source = authSource(req)
-  if (source.startLogin && source.checkCsrf) return source as BrowserSource
+export function sessionOf(req: IncomingMessage): BrowserSource {
+  const source = browserSource(req)
+  if (source) return source
   throw new OAuthError('invalid_configuration', {
     message:
       'oauthBearer: option "session" needs the session of oauthLogin; mount oauthLogin with app.use() before it',

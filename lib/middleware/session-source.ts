@@ -10,7 +10,7 @@ import { sessionHandle } from '../session/endings.js'
 import type { FreshLogin } from '../session/fresh-login.js'
 import type { SessionTokens, Visit } from '../session/session-tokens.js'
 import { csrfToken, type Session, type Sessions } from '../session/session.js'
-import type { AuthSource, SessionAuth } from './auth.js'
+import type { AuthSource, BrowserSource, SessionAuth } from './auth.js'
 import { csrfRejected, isFromThisSite, isSafeMethod } from './csrf.js'
 import type { Login, StartLoginOptions } from './login.js'
 import { sessionNotKept, type Refusals } from './refusals.js'
@@ -32,7 +32,7 @@ export interface SessionSourceOptions {
 }
 
 /** Nothing is opened before someone asks, and then once. */
-export class SessionSource implements AuthSource {
+export class SessionSource implements BrowserSource {
   readonly #req: IncomingMessage
   readonly #res: ServerResponse
   readonly #next: (error?: unknown) => void

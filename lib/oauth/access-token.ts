@@ -59,9 +59,12 @@ export function judgeAccessToken(
     // The client's id by the names that servers give it.
     clientId:
       text(claims['client_id']) ?? text(claims['azp']) ?? text(claims['appid']) ?? text(claims['cid']),
-    // The registered claim (RFC 8693 §4.2) is the last word, also where it is empty: both together could only add up to more.
-    scopes: scopesIn(claims['scope'] ?? claims['scp']),
     expiresAt: exp,
+    // Not before somebody asks, who has verified the token: to read thousands of words takes longer than a signature does.
+    get scopes() {
+      // The registered claim (RFC 8693 §4.2) is the last word, also where it is empty: both together could only add up to more.
+      return scopesIn(claims['scope'] ?? claims['scp'])
+    },
   }
 }
 

@@ -66,7 +66,7 @@ function algs(algorithms: readonly string[]): string {
 
 /** The fixed sentence for a refusal; none for what is no affair of a client. */
 export function descriptionOf({ code, reason, scope }: OAuthError): string | undefined {
-  if (reason === 'expired') return 'The access token expired'
+  if (code === 'invalid_token' && reason === 'expired') return 'The access token expired'
   // A claim is missing, and no scope makes up for it.
   if (code === 'insufficient_scope' && scope === undefined) return 'The access token does not allow this'
   return descriptions[code]

@@ -2,6 +2,7 @@
 
 import { createHash } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
+import { appAnswer } from '../app-answer.js'
 import type { OptionChecks } from '../options.js'
 
 /** DER, or text: PEM, or the DER in base64, such as a `Client-Cert` header has it (RFC 9440). */
@@ -36,7 +37,7 @@ export function createMutualTls(options: true | MutualTlsOptions, parent: Option
   return {
     required: check.boolean('required', given.required),
     async thumbprint(req) {
-      const der = derOf(await getCertificate(req))
+      const der = derOf(await appAnswer('getCertificate', () => getCertificate(req)))
       return der && createHash('sha256').update(der).digest('base64url')
     },
   }

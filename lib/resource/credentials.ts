@@ -46,6 +46,13 @@ export function schemeOf(
   return schemes.find((one) => grammar[one].named.test(authorization))
 }
 
+const allSchemes = Object.keys(grammar) as AuthScheme[]
+
+/** Whether a request names a scheme that tokens come with, be it taken here or not: its client means to be known by one. */
+export function bringsToken(req: IncomingMessage): boolean {
+  return schemeOf(req, allSchemes) !== undefined
+}
+
 /** Whether a value could have come in a header: `b64token` of RFC 6750 §2.1, and no longer than one. */
 export function isToken(value: unknown): value is string {
   return typeof value === 'string' && value.length <= longestHeader && /^[A-Za-z0-9\-._~+/]+=*$/.test(value)

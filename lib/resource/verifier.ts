@@ -134,8 +134,8 @@ export function tokenVerifier(options: VerifierSettings, check: OptionChecks): T
   const settings = { http, emit, clockTolerance, timeout, now }
   const issuers = trustedIssuers(trustOf(options, check), settings, check)
   const possession = proofOfPossession(options, { clockTolerance, now }, check)
-  const remembered = checkedRemembered(options.rememberedTokens, check)
-  const tokens = remembered === 0 ? undefined : verifiedTokens({ maxEntries: remembered, clock })
+  const maxEntries = checkedRemembered(options.rememberedTokens, check)
+  const tokens = maxEntries === 0 ? undefined : verifiedTokens({ maxEntries, clock })
 
   /** Everything that can be judged without keys comes first, so that junk never reaches the network. */
   async function verifyToken(
@@ -143,12 +143,15 @@ export function tokenVerifier(options: VerifierSettings, check: OptionChecks): T
     req: IncomingMessage | undefined,
   ): Promise<VerifiedToken> {
     const header = `${scheme} ${token}`
-    const known = tokens?.get(header)
-    if (known && issuers.isFixed) return known
+    const known = () => tokens?.get(header)
+    const good = issuers.isFixed ? known() : undefined
+    if (good) return good
     const jwt = parseJwt(token)
     const named = issuers.of(jwt.claims, req)
     const issuer = named instanceof Promise ? await named : named
-    if (known?.issuer === issuer) return known
+    // Asked after the app, which may take its time: meanwhile tokens expire and keys are withdrawn.
+    const remembered = known()
+    if (remembered?.issuer === issuer) return remembered
     const verified = await verifiedBy(issuer, jwt, { scheme, header })
     tokens?.keep(verified)
     return verified

@@ -256,19 +256,26 @@ describe('requireClaim', () => {
   test.each([
     [new Error('a mistake'), new Error('a mistake')],
     [undefined, expect.any(Error)],
-    ['text', 'text'],
+    [null, expect.any(Error)],
+    [0, expect.any(Error)],
+    ['text', expect.any(Error)],
+    ['route', expect.any(Error)],
+    ['router', expect.any(Error)],
   ])(
-    'a function that throws %s lets nobody through, and the app hears of it',
+    'T104 a function that throws %s lets nobody through, and the app hears of it',
     async (thrown: unknown, heard: unknown) => {
       const judge = () => {
         throw thrown
       }
-      const { api, issuer } = await guardedApi({
-        routes: (app, bearer) =>
-          app.get('/me', bearer, requireClaim(judge), (_req, res) => void res.send('open')),
-      })
-      expect((await api.present(issuer.token())).status).toBe(500)
-      expect(api.errors).toEqual([heard])
+      for (const framework of ['4', '5'] as const) {
+        const { api, issuer } = await guardedApi({
+          framework,
+          routes: (app, bearer) =>
+            app.use(bearer, requireClaim(judge)).get('/me', (_req, res) => void res.send('open')),
+        })
+        expect((await api.present(issuer.token())).status).toBe(500)
+        expect(api.errors).toEqual([heard])
+      }
     },
   )
 

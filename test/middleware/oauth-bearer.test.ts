@@ -5,6 +5,7 @@ import {
   getAuth,
   isOAuthError,
   oauthBearer,
+  OAuthError,
   optionalLogin,
   requireLogin,
   requireScope,
@@ -12,7 +13,6 @@ import {
   type Auth,
   type Middleware,
   type OAuthBearerOptions,
-  type OAuthError,
 } from '../../lib/index.js'
 import { frameworks, storages, type AppOptions, type LoginOptions } from '../support/app.js'
 import { openBrowser } from '../support/browser.js'
@@ -127,6 +127,26 @@ describe('modes', () => {
       }
     },
   )
+
+  test.each<Mode>(['required', 'optional'])(
+    'a token that the app refuses as missing is not missing: %s',
+    async (mode) => {
+      const validate = () => {
+        throw new OAuthError('missing_credentials')
+      }
+      const { api, issuer } = await modeApi(mode, { validate })
+      for (const path of ['/open', '/maybe', '/me'])
+        expect((await api.present(issuer.token(), path)).status).toBe(401)
+    },
+  )
+
+  test('what the app has as expired is no expired token', async () => {
+    const validate = () => {
+      throw new OAuthError('access_denied', { reason: 'expired' })
+    }
+    const { api, issuer } = await modeApi('attempt', { validate })
+    expect(await api.present(issuer.token(), '/open')).toMatchObject({ status: 403, challenge: undefined })
+  })
 
   test('a bad token is told once, also when a guard refuses it later', async () => {
     const { api, issuer } = await modeApi('attempt')
@@ -305,6 +325,17 @@ describe('a session in place of a token', () => {
     issuer.answerKeys = () => json({}, 500)
     expect(found(await bare(url, { ...script, ...bearing(issuer.token()), cookie }))).toBe(503)
     expect(found(await bare(url, { ...script, authorization: 'Basic eDp5', cookie }))).toBe('subject-1')
+    expect(found(await bare(url, { ...script, authorization: `DPoP ${issuer.token()}`, cookie }))).toBe(401)
+  })
+
+  test('a token that the app refuses as missing is not missing', async () => {
+    const validate = () => {
+      throw new OAuthError('missing_credentials')
+    }
+    const { url, issuer, signedIn } = await both({ bearer: { validate } })
+    const { cookie } = await signedIn()
+    expect(found(await bare(url, { ...script, ...bearing(issuer.token()), cookie }))).toBe(401)
+    expect(found(await bare(url, { ...script, cookie }))).toBe('subject-1')
   })
 
   test.each<[Mode, string]>([
@@ -472,6 +503,23 @@ describe('a session in place of a token', () => {
     const { cookie } = await signedIn()
     const preflight = { origin: 'https://app.example', 'access-control-request-method': 'POST' }
     expect(found(await bare(url, { ...preflight, cookie }, { method: 'OPTIONS' }))).toBe(null)
+  })
+
+  test.each<{ mode: Mode; session: boolean }>([
+    { mode: 'optional', session: false },
+    { mode: 'attempt', session: true },
+  ])('a guard behind one with %j judges the same session', async (first) => {
+    const { url, signedIn } = await both({
+      api: (guard) => {
+        const before = oauthBearer({ issuer: 'https://auth.example.com', audience, ...first })
+        return chain(before, guard, greets)
+      },
+    })
+    const { cookie } = await signedIn()
+    expect(found(await bare(url, { ...script, cookie }))).toBe('subject-1')
+    expect(found(await bare(url, script))).toBe(401)
+    const forged = await bare(url, { ...script, 'sec-fetch-site': 'cross-site', cookie }, { method: 'POST' })
+    expect([forged.status, JSON.parse(forged.body)]).toMatchObject([403, { error: 'csrf_rejected' }])
   })
 
   test('without oauthLogin before it, that is a mistake of the application', async () => {

@@ -7,6 +7,14 @@ const issuer = 'https://auth.example.com'
 const audience = 'https://api.example.com'
 const now = 1_705_326_600
 
+const defaultRules: AccessTokenRules = {
+  issuer,
+  audience: { claim: 'aud', values: [audience] },
+  profile: 'any',
+  clockTolerance: 30,
+  now: () => now,
+}
+
 async function judged(
   claims: Record<string, unknown> = {},
   header: Record<string, unknown> = {},
@@ -16,14 +24,7 @@ async function judged(
   const segments = [{ alg: 'ES256', typ: 'at+jwt', ...header }, payload].map((part) =>
     Buffer.from(JSON.stringify(part)).toString('base64url'),
   )
-  const rules: AccessTokenRules = {
-    issuer,
-    audience: { claim: 'aud', values: [audience] },
-    profile: 'any',
-    clockTolerance: 30,
-    now: () => now,
-    ...changes,
-  }
+  const rules: AccessTokenRules = { ...defaultRules, ...changes }
   return judgeAccessToken(parseJwt([...segments, 'c2lnbmF0dXJl'].join('.')), rules)
 }
 
@@ -86,6 +87,22 @@ test.each<[Record<string, unknown>, string[]]>([
   [{}, []],
 ])('the scopes of %j', async (claims, scopes) => {
   expect((await judged(claims)).scopes).toEqual(scopes)
+})
+
+test('T106 the scopes of a token are read when it is known to be good, and not while it is judged', () => {
+  let reads = 0
+  const claims = {
+    iss: issuer,
+    aud: audience,
+    exp: now + 3600,
+    get scope() {
+      reads += 1
+      return 'read:projects'
+    },
+  }
+  const token = judgeAccessToken({ typ: 'at+jwt', claims }, defaultRules)
+  expect(reads).toBe(0)
+  expect(token.scopes).toEqual(['read:projects'])
 })
 
 test('a machine may have no subject', async () => {

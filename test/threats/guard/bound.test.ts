@@ -409,6 +409,17 @@ describe('T101 the scheme', () => {
     expect(await api.verdict(token)).toBe('401 sender_constrained')
   })
 
+  test('T101 without the option, whoever presents a token by DPoP is not taken for nobody', async () => {
+    const { api, issuer } = await guardedApi({
+      options: { mode: 'optional' },
+      routes: (app, guard) => app.use(guard).get('/me', (_req, res) => void res.send('open')),
+    })
+    const headers = ['authorization', `DPoP ${issuer.token()}`]
+    expect(await api.send({ headers })).toMatchObject({ status: 401, challenge: 'Bearer' })
+    expect((await api.send({})).status).toBe(200)
+    expect((await api.send({ headers: ['authorization', 'Basic eDp5'] })).status).toBe(200)
+  })
+
   const jkt = key.thumbprint
   test.each<[string, unknown]>([
     ['a list', [jkt]],
@@ -620,6 +631,21 @@ describe('nonces', () => {
     expect(nonce).toMatch(/^[\x21\x23-\x5b\x5d-\x7e]{20,200}$/)
     const good = await one.api.send({ headers: dpop(one, one.proof({ nonce })) })
     expect([good.status, good.headers['dpop-nonce']]).toEqual([200, undefined])
+  })
+
+  test('one is told also where a request without one passes as nobody', async () => {
+    const one = await scene(
+      withNonces,
+      { mode: 'attempt' },
+      {
+        routes: (app, guard) => app.use(guard).get('/me', (req, res) => void res.json(req.auth ?? 'nobody')),
+      },
+    )
+    const answer = await one.api.send({ headers: dpop(one, one.proof()) })
+    expect(answer).toMatchObject({ status: 200, body: '"nobody"' })
+    expect(answer.headers['cache-control']).toBe('no-store')
+    const good = await one.api.send({ headers: dpop(one, one.proof({ nonce: nonceIn(answer) })) })
+    expect(JSON.parse(good.body)).toMatchObject({ kind: 'bearer', subject: 'user-1' })
   })
 
   test.each<[string, (nonce: string) => unknown, string]>([
@@ -898,11 +924,27 @@ describe('mutual TLS', () => {
     expect(await api.verdict(issuer.token({ cnf }))).toBe('401 certificate_missing')
   })
 
-  test('a failure to get the certificate is an error of the app', async () => {
-    const getCertificate = () => Promise.reject(new TypeError('a mistake'))
-    const { api, issuer } = await guardedApi({ options: { mtls: { getCertificate } } })
-    expect((await api.present(issuer.token({ cnf }))).status).toBe(500)
-  })
+  test.each([new TypeError('a mistake'), undefined, null, false, 0, 'route', 'router'])(
+    'T101 a failure to get the certificate is an error of the app, be it %s',
+    async (thrown: unknown) => {
+      const options: Partial<OAuthBearerOptions> = {
+        mtls: {
+          getCertificate() {
+            throw thrown
+          },
+        },
+      }
+      for (const framework of ['4', '5'] as const) {
+        const { api, issuer } = await guardedApi({
+          framework,
+          options,
+          routes: (app, guard) => app.use(guard).get('/me', (_req, res) => void res.send('open')),
+        })
+        expect((await api.present(issuer.token({ cnf }))).status).toBe(500)
+        expect(api.errors).toEqual([expect.any(Error)])
+      }
+    },
+  )
 })
 
 function projectRoutesOf(guard: ReturnType<typeof oauthBearer>) {

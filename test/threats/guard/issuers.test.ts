@@ -13,6 +13,7 @@ import { startLocalServer, type LocalServer } from '../../oauth/local-server.js'
 import { json } from '../../support/faulty-server/answer.js'
 import { newSigningKey, type SigningKey } from '../../support/faulty-server/signing-key.js'
 import { listening, stopped } from '../../support/listening.js'
+import { travel } from '../../support/time.js'
 import { startApi, type Api } from './api.js'
 import { audience, compactJws, firstKey, rs256, seconds, startIssuer, type Issuer } from './issuer.js'
 
@@ -241,6 +242,18 @@ describe('a function that names the issuer', () => {
     expect((await verifier.verify(issuer.token())).subject).toBe('user-1')
     expect(asked).toEqual([undefined, undefined])
     await verifier.ready()
+  })
+
+  test('T96 that takes its time lets no token in that expires meanwhile, though it was good before', async () => {
+    let takes = 0
+    const { issuer, api } = await resolving((known) => () => {
+      travel(takes)
+      return known.url
+    })
+    const token = issuer.token()
+    expect(await api.verdict(token)).toBe('200')
+    takes = 400
+    expect(await api.verdict(token)).toBe('401 expired')
   })
 
   test('a machine whose iss is too long or no text is refused without asking it', async () => {

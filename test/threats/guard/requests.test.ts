@@ -10,6 +10,7 @@ import {
   isOAuthError,
   requireLogin,
   requireScope,
+  type OAuthError,
   type OAuthBearerOptions,
 } from '../../../lib/index.js'
 import { unhandledRejections } from '../../support/unhandled-rejections.js'
@@ -100,6 +101,21 @@ describe('T97 scopes are whole words', () => {
       routes: (app, bearer) => app.get('/me', bearer, guard, (_req, res) => void res.send('open')),
     })
     expect((await api.present(issuer.token())).status).toBe(403)
+  })
+
+  test('T97 nothing that an app does to an error changes what the next request needs', async () => {
+    const { api, issuer } = await guardedApi({
+      options: { mode: 'attempt', scope: 'admin' },
+      routes(app, guard) {
+        app.use(guard).get('/me', (req, res) => {
+          const { auth, authError } = req as { auth?: unknown; authError?: OAuthError }
+          if (Array.isArray(authError?.scope)) authError.scope.length = 0
+          res.json(auth ?? 'nobody')
+        })
+      },
+    })
+    const answers = [await api.present(issuer.token()), await api.present(issuer.token())]
+    expect(answers.map(({ body }) => body.includes('user-1'))).toEqual([false, false])
   })
 })
 
