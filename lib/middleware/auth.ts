@@ -89,7 +89,7 @@ const authProperty: PropertyDescriptor = {
   },
 }
 
-/** Puts `req.auth` on a request. It is looked up when first read, and absent after any error. */
+/** Puts `req.auth` on a request. It is looked up when first read, and absent when that fails. */
 export function attachAuth(req: IncomingMessage, source: AuthSource): void {
   ;(req as GuardedRequest)[sourceKey] = source
   Object.defineProperty(req, 'auth', authProperty)

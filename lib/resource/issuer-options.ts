@@ -38,7 +38,8 @@ export interface IssuerDetails {
   algorithms?: readonly Algorithm[]
   /**
    * `rfc9068`: tokens must be of the type `at+jwt` and have all that RFC 9068 §2.2 wants: `sub`, `client_id`, `iat` and `jti`
-   * beside `iss`, `aud` and `exp`. `any`: what is needed to judge them, and nothing that ID tokens have. Default `any`.
+   * beside `iss`, `aud` and `exp`. `any`: what is needed to judge them, and nothing that ID tokens have. Introspected tokens are no
+   * JWTs: it is not about them. Default `any`.
    */
   profile?: AccessTokenProfile
   /** Asks the server about tokens that are no JWTs, or about all of them (RFC 7662). Default: nothing is asked. */

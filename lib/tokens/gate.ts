@@ -1,6 +1,6 @@
 /**
- * The way to the token endpoint, for one application: so many requests at once, the others in a queue. Servers limit how
- * often an application may ask; a limit that was met holds everybody back for as long as the server says.
+ * The way to an endpoint of the authorization server, for one application: so many requests at once, the others in a queue.
+ * Servers limit how often an application may ask; a limit that was met holds everybody back for as long as the server says.
  */
 
 import { isOAuthError, OAuthError } from '../errors.js'
@@ -133,6 +133,6 @@ function tooBusy(seconds: number): OAuthError {
   return new OAuthError('server_unavailable', {
     reason: 'too_busy',
     headers: { 'retry-after': String(Math.max(1, Math.ceil(seconds))) },
-    hint: 'More requests for tokens wait than the authorization server answers. It may limit how often this application asks.',
+    hint: 'More requests wait than the authorization server answers. It may limit how often this application asks.',
   })
 }

@@ -113,7 +113,7 @@ describe.skipIf(!hasChromium).each(['cookie', 'session'])('the demo with storage
     expect(tabs.map((tab) => tab.url())).toEqual(
       tabs.map((_tab, index) => `${demo.url}/session?tab=${index}`),
     )
-  })
+  }, 60_000)
 
   test('after sign-out neither Back nor a new visit shows anything private', async () => {
     await page.goto(`${demo.url}/session`)
