@@ -21,7 +21,15 @@ export interface VerificationKey {
 }
 
 /** A key that must not verify anything. The message completes the sentence "this key …". */
-export class UnusableKey extends Error {}
+export class UnusableKey extends Error {
+  /** What it is in a word, where events have one for it. */
+  readonly reason: 'private_key' | 'key_size' | undefined
+
+  constructor(message: string, reason?: UnusableKey['reason']) {
+    super(message)
+    this.reason = reason
+  }
+}
 
 const privateMembers = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k']
 
@@ -29,9 +37,10 @@ const privateMembers = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k']
 export function keyFromJwk(jwk: unknown): VerificationKey {
   if (jwk === null || typeof jwk !== 'object') throw new UnusableKey('is no object')
   const { kty, use, key_ops: operations, alg, kid } = jwk as JsonWebKey
-  if (kty === 'oct') throw new UnusableKey('is a shared secret: whoever can verify with it can also sign')
+  if (kty === 'oct')
+    throw new UnusableKey('is a shared secret: whoever can verify with it can also sign', 'private_key')
   if (privateMembers.some((member) => Object.hasOwn(jwk, member)))
-    throw new UnusableKey('is private: give its public half alone')
+    throw new UnusableKey('is private: give its public half alone', 'private_key')
   if (kty !== 'RSA' && kty !== 'EC' && kty !== 'OKP')
     throw new UnusableKey('has no type ("kty") that is known')
   if (use !== undefined && use !== 'sig') throw new UnusableKey('is not for signatures ("use")')
@@ -121,9 +130,9 @@ function waysOfRsa(key: KeyObject): (readonly [Algorithm, Way])[] {
   const { modulusLength: bits = 0, publicExponent: exponent = 0n } = key.asymmetricKeyDetails ?? {}
   const signatureLength = Math.ceil(bits / 8)
   if (bits < 2_048 || bits > 8_192)
-    throw new UnusableKey(`is an RSA key of ${bits} bits; from 2048 to 8192 are good`)
+    throw new UnusableKey(`is an RSA key of ${bits} bits; from 2048 to 8192 are good`, 'key_size')
   if (exponent < 3n || exponent >= 2n ** 64n || exponent % 2n === 0n)
-    throw new UnusableKey('is an RSA key with an exponent that makes signatures forgeable')
+    throw new UnusableKey('is an RSA key with an exponent that makes signatures forgeable', 'key_size')
   if (
     Buffer.from(key.export({ format: 'jwk' }).n ?? '', 'base64url').readUInt8(signatureLength - 1) % 2 ===
     0

@@ -29,9 +29,11 @@ export function rsaKey(modulusLength: number): ProofKey {
 
 function keyOf(alg: string, privateKey: KeyObject, publicKey: KeyObject, signer: Signer): ProofKey {
   const publicJwk = jwkOf(publicKey)
-  const { crv, e, kty, n, x, y } = publicJwk
-  const thumbprint = digest(JSON.stringify({ crv, e, kty, n, x, y }))
-  return { alg, privateKey, publicJwk, thumbprint, signer }
+  return { alg, privateKey, publicJwk, thumbprint: thumbprintOf(publicJwk), signer }
+}
+
+export function thumbprintOf({ crv, e, k, kty, n, x, y }: Members): string {
+  return digest(JSON.stringify({ crv, e, k, kty, n, x, y }))
 }
 
 /** SHA-256 in base64url. */
