@@ -131,7 +131,7 @@ function waysOfRsa(key: KeyObject): (readonly [Algorithm, Way])[] {
   const signatureLength = Math.ceil(bits / 8)
   if (bits < 2_048 || bits > 8_192)
     throw new UnusableKey(`is an RSA key of ${bits} bits; from 2048 to 8192 are good`, 'key_size')
-  if (exponent < 3n || exponent >= 2n ** 64n || exponent % 2n === 0n)
+  if (exponent < 3n || exponent >= 2n ** 32n || exponent % 2n === 0n)
     throw new UnusableKey('is an RSA key with an exponent that makes signatures forgeable', 'key_size')
   if (
     Buffer.from(key.export({ format: 'jwk' }).n ?? '', 'base64url').readUInt8(signatureLength - 1) % 2 ===

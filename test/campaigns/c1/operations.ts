@@ -141,14 +141,14 @@ export const operations: Readonly<Record<OperationName, Operation>> = {
       }
     },
   },
-  // Whatever happens, nobody is told that the token is bad, and nobody is let in.
+  // Whatever happens, nobody is told that the token is bad, or which part is away, and nobody is let in.
   introspection: {
     endpoint: 'introspection',
     outcomes: {
-      lost: { code: 'server_unavailable', status: 503, retryAfter: soon, session: 'none', requests: 1 },
-      away: { code: 'server_unavailable', status: 503, retryAfter: soon, session: 'none', requests: 1 },
+      lost: { code: 'temporarily_unavailable', status: 503, retryAfter: soon, session: 'none', requests: 1 },
+      away: { code: 'temporarily_unavailable', status: 503, retryAfter: soon, session: 'none', requests: 1 },
       unusable: {
-        code: 'invalid_server_response',
+        code: 'temporarily_unavailable',
         status: 503,
         retryAfter: soon,
         session: 'none',

@@ -115,7 +115,9 @@ function application(options: OAuthLoginOptions): Express {
     const secret = 'of the session cookie only'
     app.use(session({ secret, resave: false, saveUninitialized: false, store }))
   }
-  app.use('/api', oauthBearer(apiOptions(options)), (_req, res) => res.send('in'))
+  // A server without a name issues no tokens that an API could tell from others.
+  if (options.issuer !== undefined)
+    app.use('/api', oauthBearer(apiOptions(options)), (_req, res) => res.send('in'))
   app.use(oauthLogin(options))
   app.get('/service', async ({ query: { resource } }, res) => {
     const request = typeof resource === 'string' ? { resource } : {}
