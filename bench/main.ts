@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- guard-hit peers guard-new junk memory] [-- --quick]`: what the guard costs beside its peers. Prints
+ * `npm run bench [-- direct guard-hit peers guard-new junk memory] [-- --quick]`: what the guard costs beside its peers. Prints
  * Markdown; the exit code is 1 when a control says that the machine is in no state to compare. `--rounds` and `--slice`
  * (milliseconds) replace the usual effort.
  */
@@ -11,11 +11,13 @@ import { startWorker } from '../test/campaigns/support/workers.js'
 import { listening, stopped } from '../test/support/listening.js'
 import { pin, play, type Bout, type Effort, type Score } from './bout.js'
 import { contestants, withoutEdDsa, type Setting } from './contestants.js'
+import { costs, type Cost } from './direct.js'
 import type { LoadWorker, Tokens } from './load-worker.js'
 import { measureMemory } from './memory.js'
-import { algorithms, newKeys, publicJwks, type Algorithm } from './tokens.js'
+import { algorithms, newKeys, publicJwks, tokenMaker, type Algorithm } from './tokens.js'
 
 const again = 'bare Express again'
+const forgetful = 'oauthBearer, rememberedTokens: 0'
 const peers = Object.keys(contestants).filter((name) => /jwt|jose/.test(name))
 /** More than any contestant remembers, in turns: each token has been forgotten when it comes again. */
 const unknownTokens = 30_000
@@ -42,6 +44,7 @@ const load = await startWorker<LoadWorker>(new URL('load-worker.ts', import.meta
 const isPinned = await pin(load.pid, 1)
 
 const chapters: Readonly<Record<string, () => Promise<void>>> = {
+  direct,
   'guard-hit': guardHit,
   peers: besidePeers,
   'guard-new': guardNew,
@@ -65,6 +68,34 @@ try {
 }
 process.exitCode = isTrusted ? 0 : 1
 
+/** What each middleware takes by itself, without HTTP: a comparison that a busy machine disturbs least. */
+async function direct(): Promise<void> {
+  // The other peers want more of Express's request than there is here.
+  const able = peers.filter((name) => /^(?:fast-jwt|aws-jwt-verify|jose)/.test(name))
+  for (const algorithm of algorithms) {
+    const maker = tokenMaker(issuer, algorithm, keys)
+    const tokens = Array.from({ length: 10_000 }, () => maker.next())
+    const seen = ['floor', 'oauthBearer', 'oauthBearer + requireScope', ...able]
+    const columns: Cost[][] = []
+    for (const count of [1, 100, tokens.length])
+      columns.push(await costs(seen, setting(algorithm), tokens.slice(0, count), Number(rounds)))
+    const unseen = [forgetful, ...able.filter((name) => !/cache of|default cache/.test(name))]
+    columns.push(await costs(unseen, setting(algorithm), tokens, Number(rounds)))
+    print([
+      '',
+      `### By itself: ${algorithm}, µs of processor time per request`,
+      '',
+      row('', '1 token', '100 in turn', '10 000 in turn', 'each token new', 'on the main thread'),
+      row('---', '--:', '--:', '--:', '--:', '--:'),
+      ...[...new Set([...seen, ...unseen])].map((name) => {
+        const all = columns.map((column) => column.find((one) => one.name === name))
+        const cells = all.map((cost) => cost?.all.toFixed(cost.all < 10 ? 2 : 1) ?? '–')
+        return row(name, ...cells, all.at(-1)?.main.toFixed(1) ?? '–')
+      }),
+    ])
+  }
+}
+
 /** A token seen before, by those who remember and by the least that anybody can do. */
 async function guardHit(): Promise<void> {
   const names = [again, 'passes on', 'floor', 'oauthBearer', 'oauthBearer + requireScope']
@@ -84,7 +115,7 @@ async function guardNew(): Promise<void> {
   for (const algorithm of algorithms) {
     const able = peers.filter((name) => algorithm !== 'EdDSA' || !withoutEdDsa.includes(name))
     await chapter('Each token new', algorithm, unknownTokens, [
-      [again, 'oauthBearer', 'oauthBearer, rememberedTokens: 0'],
+      [again, forgetful],
       ...able.map((name) => [name]),
     ])
   }
