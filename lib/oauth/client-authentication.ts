@@ -101,7 +101,7 @@ function privateKeyJwt(clientKey: ClientKey | undefined): ClientAuth {
   // oxlint-disable-next-line typescript/no-misused-promises -- typed as void, and awaited by openid-client
   return async (...request) => {
     const imported = (await importJWK(key.export({ format: 'jwk' }), alg)) as CryptoKey // a private key is never bytes
-    // oxlint-disable-next-line typescript/await-thenable -- likewise
+    // oxlint-disable-next-line typescript/await-thenable -- typed as void, and a promise for this method of authentication
     await PrivateKeyJwt({ key: imported, ...(kid !== undefined && { kid }) })(...request)
   }
 }

@@ -150,7 +150,7 @@ export function tokenVerifier(options: VerifierSettings, check: OptionChecks): T
     const named = issuers.of(jwt.claims, req)
     const issuer = named instanceof Promise ? await named : named
     // Asked after the app, which may take its time: meanwhile tokens expire and keys are withdrawn.
-    const remembered = known()
+    const remembered = issuers.isFixed ? undefined : known()
     if (remembered?.issuer === issuer) return remembered
     const verified = await verifiedBy(issuer, jwt, { scheme, header })
     tokens?.keep(verified)

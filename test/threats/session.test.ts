@@ -58,7 +58,7 @@ describe('T25 whoever is not known to be somebody', () => {
 
   it('a failure without a reason is a failure', async () => {
     const attaches: Handler = (request, response, next) => {
-      // oxlint-disable-next-line typescript/prefer-promise-reject-errors -- that is the point
+      // oxlint-disable-next-line typescript/prefer-promise-reject-errors -- JavaScript may reject with nothing, and that must not let anybody in
       const confirm = async () => Promise.reject(undefined)
       const refuse = () => void response.writeHead(503).end()
       const covers = () => true
