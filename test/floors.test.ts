@@ -9,6 +9,7 @@ const floors = [
   'stores',
   'oauth',
   'tokens',
+  'proxy',
   'resource',
   'session',
   'connections',

@@ -7,6 +7,8 @@ import type { AuthenticationDemand } from '../oauth/authentication.js'
 import type { CoversScope } from '../oauth/implied-scopes.js'
 import type { BearerAuth } from '../resource/bearer-auth.js'
 import type { AccessTokenOptions } from '../session/session-tokens.js'
+import type { ApiTokens } from '../tokens/api-token.js'
+import type { CsrfRule } from './csrf.js'
 import type { StartLoginOptions } from './login.js'
 
 /** A user who signed in with this browser. */
@@ -54,11 +56,18 @@ export interface AuthSource {
   /** Sends the browser to the login; where there is one. */
   startLogin?(options: StartLoginOptions): Promise<void>
   /** Throws `csrf_rejected` for a request that another site may have made; where browsers send what tells the user. */
-  checkCsrf?(): void
+  checkCsrf?(rule?: CsrfRule): void
 }
 
 /** One that browsers are known by. */
-export type BrowserSource = AuthSource & Required<Pick<AuthSource, 'startLogin' | 'checkCsrf'>>
+export interface BrowserSource extends AuthSource {
+  peek(): SessionAuth | undefined
+  confirm(): Promise<SessionAuth>
+  startLogin(options: StartLoginOptions): Promise<void>
+  checkCsrf(rule?: CsrfRule): void
+  /** The tokens of the user who was confirmed. Throws `login_required` when nobody is signed in. */
+  apiTokens(): ApiTokens<AccessTokenOptions>
+}
 
 // A symbol of our own: whatever an app or a mistake puts into `req.auth`, guards never take it for a user.
 const sourceKey = Symbol('express-oauth-kit.auth-source')

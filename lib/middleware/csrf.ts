@@ -5,6 +5,17 @@ import { OAuthError } from '../errors.js'
 import { isSameSecret } from '../secret.js'
 import { sameOrigin } from './request.js'
 
+/** What a request has to prove. */
+export interface CsrfRule {
+  /**
+   * A header that no form can send and no script of another site may, whatever its value. It is wanted on top of what the
+   * browser says. Default: none.
+   */
+  readonly header?: string
+  /** Whether requests that change nothing have to prove it as well, because what they read is the user's. Default false. */
+  readonly safeMethods?: boolean
+}
+
 export interface CsrfProof {
   /** The origin of this site. */
   origin: string

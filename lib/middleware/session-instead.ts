@@ -18,7 +18,7 @@ export function sessionOf(req: IncomingMessage): BrowserSource {
   })
 }
 
-export class SessionInstead implements BrowserSource {
+export class SessionInstead implements AuthSource {
   readonly #session: BrowserSource
   /** Tells clients that a token would do, too. */
   readonly #challenge: (error: OAuthError) => void

@@ -8,10 +8,11 @@ import type { CoversScope } from '../oauth/implied-scopes.js'
 import { varyByCookie } from '../session/cookies.js'
 import { sessionHandle } from '../session/endings.js'
 import type { FreshLogin } from '../session/fresh-login.js'
-import type { SessionTokens, Visit } from '../session/session-tokens.js'
+import type { AccessTokenOptions, SessionTokens, Visit } from '../session/session-tokens.js'
 import { csrfToken, type Session, type Sessions } from '../session/session.js'
+import type { ApiTokens } from '../tokens/api-token.js'
 import type { AuthSource, BrowserSource, SessionAuth } from './auth.js'
-import { csrfRejected, isFromThisSite, isSafeMethod } from './csrf.js'
+import { csrfRejected, isFromThisSite, isSafeMethod, type CsrfRule } from './csrf.js'
 import type { Login, StartLoginOptions } from './login.js'
 import { sessionNotKept, type Refusals } from './refusals.js'
 import { originalUrl } from '../original-url.js'
@@ -81,11 +82,20 @@ export class SessionSource implements BrowserSource {
     return shortcoming(this.#look()?.session ?? {}, demand, this.#options.clock)
   }
 
-  checkCsrf(): void {
+  checkCsrf({ header, safeMethods = false }: CsrfRule = {}): void {
     const req = this.#req
     const { origin } = this.#options
-    if (isSafeMethod(req) || isFromThisSite(req, { origin, csrfToken: this.peek()?.csrfToken })) return
+    if (isSafeMethod(req) && !safeMethods) return
+    const hasHeader = header === undefined || req.headers[header] !== undefined
+    if (hasHeader && isFromThisSite(req, { origin, csrfToken: this.peek()?.csrfToken })) return
     throw csrfRejected()
+  }
+
+  apiTokens(): ApiTokens<AccessTokenOptions> {
+    const found = this.#look()
+    if (!found) throw new OAuthError('login_required')
+    const visit = { req: this.#req, res: this.#res, session: found.session }
+    return this.#options.sessionTokens.apiTokens(visit)
   }
 
   refuse(...[error, req, res, next]: Parameters<AuthSource['refuse']>): void {

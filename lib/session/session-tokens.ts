@@ -6,6 +6,7 @@ import type { AccessTokenRequest } from '../oauth/refresh-token.js'
 import { isResource } from '../oauth/requested-access.js'
 import { parseScope } from '../oauth/scope.js'
 import { accessTokenOf, withAccessToken, type AccessToken, type TokenSet } from '../oauth/token-set.js'
+import { bearerToken, type ApiToken, type ApiTokens } from '../tokens/api-token.js'
 import type { Outcomes } from '../tokens/outcomes.js'
 import {
   isFinalRefusal,
@@ -45,6 +46,8 @@ export interface SessionTokens {
    * `store_unavailable` when that is nobody's fault, and the server's refusals by their codes when they are ours.
    */
   accessToken(visit: Visit, options?: AccessTokenOptions): Promise<string>
+  /** The same, for requests to APIs. */
+  apiTokens(visit: Visit): ApiTokens<AccessTokenOptions>
   /**
    * Ends the session, and gives its newest tokens for whoever revokes them; nothing when it had ended before. Throws
    * `store_unavailable`.
@@ -153,6 +156,20 @@ export function createSessionTokens(settings: SessionTokensOptions): SessionToke
     return !isGood(token, options) || (token.refresh_at !== undefined && now() >= token.refresh_at)
   }
 
+  async function sufficientToken(visit: Visit, options: AccessTokenOptions): Promise<AccessToken> {
+    const token = await accessToken(visit, options)
+    const missing = options.scope?.split(' ').filter((scope) => !token.scope.includes(scope)) ?? []
+    if (missing.length === 0) return token
+    throw new OAuthError('insufficient_scope', {
+      scope: missing,
+      hint: `The server left out ${missing.join(' ')}. Ask the user for it with startLogin(req, res, { scope }).`,
+    })
+  }
+
+  async function apiToken(visit: Visit, wanted: AccessTokenOptions): Promise<ApiToken> {
+    return bearerToken((await sufficientToken(visit, wanted)).access_token)
+  }
+
   async function newest({ req, session }: Visit): Promise<TokenSet | undefined> {
     const kept = await sessions.tokens(req, session)
     return kept && outcomes.newest(kept)
@@ -166,15 +183,17 @@ export function createSessionTokens(settings: SessionTokensOptions): SessionToke
       return tokens && outcomes.newest(tokens).catch(() => tokens)
     },
 
-    async accessToken(visit, options = {}) {
-      const token = await accessToken(visit, options)
-      const missing = options.scope?.split(' ').filter((scope) => !token.scope.includes(scope)) ?? []
-      if (missing.length === 0) return token.access_token
-      throw new OAuthError('insufficient_scope', {
-        scope: missing,
-        hint: `The server left out ${missing.join(' ')}. Ask the user for it with startLogin(req, res, { scope }).`,
-      })
-    },
+    accessToken: async (visit, options = {}) => (await sufficientToken(visit, options)).access_token,
+
+    apiTokens: (visit) => ({
+      token: (wanted) => apiToken(visit, wanted),
+      async inPlaceOf(refused, wanted) {
+        const current = await apiToken(visit, wanted)
+        // Somebody else has had it replaced by now.
+        if (current.access_token !== refused.access_token) return current
+        return apiToken(visit, { ...wanted, forceRefresh: true })
+      },
+    }),
 
     // Not while they are refreshed: the new ones would live on.
     revoke: (visit) =>

@@ -3,6 +3,7 @@
 import { OAuthError } from '../errors.js'
 import type { Fetch } from '../http.js'
 import type { ApiAllowList } from './api-allow-list.js'
+import type { ApiToken, ApiTokens } from './api-token.js'
 
 /**
  * Like `fetch`, with the access token of the API. Redirects are handed back and never followed, because they would take
@@ -11,13 +12,6 @@ import type { ApiAllowList } from './api-allow-list.js'
  * an `init` that wants something else; what asking for a token throws; and what `fetch` throws.
  */
 export type ApiFetch = (url: string | URL, init?: RequestInit) => Promise<Response>
-
-/** Where tokens come from, for an API of the list. */
-export interface ApiTokens<T> {
-  accessToken(api: T): Promise<string>
-  /** Another token for one that the API refused, or nothing when there is none that is worth a try. */
-  inPlaceOf(refused: string, api: T): Promise<string | undefined>
-}
 
 export interface ApiFetchOptions<T> {
   allowed: ApiAllowList<T>
@@ -29,19 +23,33 @@ export function apiFetch<T>({ allowed, tokens, fetch }: ApiFetchOptions<T>): Api
   return async (target, init = {}) => {
     const { url, api } = allowed(target)
     const headers = ownHeaders(init)
-    const send = async (token: string) => {
-      headers.set('authorization', `Bearer ${token}`)
+    // As `fetch` writes it on the wire.
+    const method = new Request(url, { method: init.method ?? 'GET' }).method
+    const isRepeatable = canBeSentAgain(init.body)
+    const sendOnce = async (token: ApiToken) => {
+      for (const [name, value] of Object.entries(token.headers({ method, url }))) headers.set(name, value)
       const response = await fetch(url, { ...init, headers, redirect: 'manual' })
       if (response.redirected) throw followed()
       return response
     }
+    const send = async (token: ApiToken) => {
+      const response = await sendOnce(token)
+      const nonce = response.headers.get('dpop-nonce') ?? undefined
+      const isWanted = token.wantsAnotherProof({ method, url }, { status: response.status, nonce })
+      if (!isWanted || !isRepeatable || init.signal?.aborted) return response
+      await response.body?.cancel()
+      return sendOnce(token)
+    }
 
-    const token = await tokens.accessToken(api)
+    const token = await tokens.token(api)
     const response = await send(token)
     if (response.status !== 401) return response
-    const another = tokens.inPlaceOf(token, api).catch(() => undefined)
+    const another = tokens.inPlaceOf(token, api)
     // A stream is spent. The next request has the other token.
-    if (!canBeSentAgain(init.body)) return response
+    if (!isRepeatable) {
+      another.catch(() => undefined)
+      return response
+    }
     const replacement = await another
     if (replacement === undefined || init.signal?.aborted) return response
     await response.body?.cancel()
@@ -57,7 +65,7 @@ function ownHeaders(init: RequestInit): Headers {
       'Leave it out: redirects are handed back with their 3xx, because following one would take the token along.',
     )
   const headers = new Headers(init.headers)
-  for (const name of ['authorization', 'host']) {
+  for (const name of ['authorization', 'dpop', 'host']) {
     if (headers.has(name))
       throw misuse(`the header "${name}" is set`, 'Leave it out, or use fetch itself for this request.')
   }

@@ -11,6 +11,7 @@ import { checkedCredentials, checkedServer, type ServerOptions } from '../oauth/
 import { checkOptions, type OptionChecks } from '../options.js'
 import { apiAllowList, apiUrlProblem } from './api-allow-list.js'
 import { apiFetch, type ApiFetch } from './api-fetch.js'
+import { bearerToken } from './api-token.js'
 import { serviceTokens, type ServiceTokenOptions } from './service-tokens.js'
 
 export interface ClientCredentialsOptions extends ServerOptions {
@@ -169,8 +170,12 @@ export function clientCredentials(options: ClientCredentialsOptions): ServiceCli
     fetch: apiFetch({
       allowed: apiAllowList(apis),
       tokens: {
-        accessToken: ({ access }) => tokens.accessToken(access),
-        inPlaceOf: (refused, { access }) => tokens.inPlaceOf(refused, access),
+        token: async ({ access }) => bearerToken(await tokens.accessToken(access)),
+        async inPlaceOf({ access_token }, { access }) {
+          // The API's own answer tells more than that there is no other token.
+          const another = await tokens.inPlaceOf(access_token, access).catch(() => undefined)
+          return another === undefined ? undefined : bearerToken(another)
+        },
       },
       fetch,
     }),
