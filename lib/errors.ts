@@ -41,7 +41,7 @@ const table = {
   session_not_kept: [400, 'Your browser did not keep the sign-in.'],
   session_too_large: [500, 'The session does not fit into cookies.'],
   store_unavailable: [503, 'The session store cannot be reached.'],
-  csrf_rejected: [403, 'The request did not come from this site.'],
+  csrf_rejected: [403, 'The request did not prove that it comes from this site.'],
   method_not_allowed: [405, 'This method is not allowed here.'],
 
   // Bearer tokens: RFC 6750 §3.1, RFC 9470 §3.

@@ -18,6 +18,8 @@ export {
   type OAuthBearerOptions,
   type OAuthBearerSettings,
 } from './middleware/oauth-bearer.js'
+export { csrfProtection, type CsrfProtectionOptions } from './middleware/csrf-protection.js'
+export type { UserEndpointOptions } from './middleware/user-endpoint.js'
 export { protectedResource, type ProtectedResource } from './middleware/protected-resource.js'
 export type { BearerAuth } from './resource/bearer-auth.js'
 export type { IssuerResolver } from './resource/issuer-resolver.js'

@@ -9,7 +9,7 @@ import type { FreshLogin } from '../session/fresh-login.js'
 import type { SessionTokens } from '../session/session-tokens.js'
 import { csrfToken, type Session, type Sessions } from '../session/session.js'
 import type { Revoke } from '../tokens/revoke.js'
-import { csrfRejected, isFromThisSite } from './csrf.js'
+import { checkCsrf, csrfRejected, type CsrfRule } from './csrf.js'
 import { sendMovingOnPage } from './page.js'
 import { formParameters, navigation, queryParameters, redirect, sendJson } from './request.js'
 
@@ -26,6 +26,9 @@ export interface LogoutOptions {
   emit: Emit
 }
 
+/** A link to it is judged as well, where there may be one. */
+const rule: CsrfRule = { forms: true, safeMethods: true }
+
 /** Answers the logout path. Throws `csrf_rejected`, `method_not_allowed` and `store_unavailable`; the session lives on then. */
 export type Logout = (req: IncomingMessage, res: ServerResponse) => Promise<void>
 
@@ -41,19 +44,20 @@ export function createLogout(options: LogoutOptions): Logout {
     }
     const fields = req.method === 'POST' ? await formParameters(req) : queryParameters(req)
     const session = sessions.read(req, res)
-    if (!isWanted(req, session, fields)) {
-      throw csrfRejected()
-    }
+    checkWanted(req, session, fields)
     const returnTo = safeReturnTo(fields.get('returnTo') ?? undefined)
     const target = session ? await end(req, res, session, returnTo) : returnTo
     answer(req, res, target)
   }
 
-  function isWanted(req: IncomingMessage, session: Session | undefined, fields: URLSearchParams): boolean {
+  function checkWanted(req: IncomingMessage, session: Session | undefined, fields: URLSearchParams): void {
+    checkCsrf(req, rule, {
+      origin,
+      csrfToken: () => session && csrfToken(session),
+      field: fields.get('csrf_token'),
+    })
     // A picture or a prefetch of this site is no wish to leave, either.
-    if (req.method === 'GET' && navigation(req) === 'no') return false
-    const field = fields.get('csrf_token') ?? undefined
-    return isFromThisSite(req, { origin, csrfToken: session && csrfToken(session), field })
+    if (req.method === 'GET' && navigation(req) === 'no') throw csrfRejected('no_navigation')
   }
 
   async function end(

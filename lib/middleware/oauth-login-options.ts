@@ -15,6 +15,7 @@ import type { ServerEndpoints } from '../oauth/server-metadata.js'
 import type { ServerOptions } from '../oauth/server-options.js'
 import type { Store } from '../stores/store.js'
 import type { LoginHook } from './callback.js'
+import type { UserEndpointOptions } from './user-endpoint.js'
 
 export interface OAuthLoginOptions extends ServerOptions {
   /** The endpoints of a server that publishes no metadata. With `openid` in the scope, `issuer` and `jwks` are needed too. */
@@ -63,7 +64,7 @@ export interface OAuthLoginOptions extends ServerOptions {
   /** The name of the cookies, and of the key in `req.session`. Default `oauth`. */
   name?: string
   /**
-   * Paths below `baseUrl`. Default `/login`, `/callback`, `/logout`. `backchannelLogout` and `frontchannelLogout`, where the
+   * Paths below `baseUrl`. Default `/login`, `/callback`, `/logout`, `/user`. `backchannelLogout` and `frontchannelLogout`, where the
    * server tells of sign-outs, are off unless given: they must be registered at the server, and with several instances
    * they need a `store` that all share.
    */
@@ -71,9 +72,15 @@ export interface OAuthLoginOptions extends ServerOptions {
     readonly login?: string
     readonly callback?: string
     readonly logout?: string
+    readonly user?: string
     readonly backchannelLogout?: string
     readonly frontchannelLogout?: string
   }
+  /**
+   * Answers `GET` of the path `user` for scripts of the site's own pages: the user's claims, `scope`, `session_expires_in`
+   * (seconds), `logout_url` and `csrf_token`, never a token. Asking prolongs no session. Default false.
+   */
+  user?: boolean | UserEndpointOptions
   /** Where users go after login when nothing else was asked for: a path of this site. Default: the path of `baseUrl`. */
   returnTo?: string
   /** Where users go after logout: a path of this site, to be registered at the server as a URL. Default: as `returnTo`. */
@@ -128,6 +135,7 @@ const known: Record<keyof OAuthLoginOptions, true> = {
   secrets: true,
   name: true,
   paths: true,
+  user: true,
   returnTo: true,
   postLogoutReturnTo: true,
   logoutByGet: true,

@@ -33,7 +33,7 @@ import { createOutcomes } from '../tokens/outcomes.js'
 import { createRefresher } from '../tokens/refresh.js'
 import { createRevoke } from '../tokens/revoke.js'
 import { rotationWarning } from '../tokens/rotation-warning.js'
-import { attachSession } from './auth.js'
+import { attachSession, type BrowserSource } from './auth.js'
 import { createBackchannelLogout } from './backchannel-logout.js'
 import { createCallback } from './callback.js'
 import { createFrontchannelLogout } from './frontchannel-logout.js'
@@ -52,8 +52,9 @@ import { forbidStoring, requestPath, type Middleware } from './request.js'
 import { localPath } from './return-to.js'
 import { SessionSource } from './session-source.js'
 import { checkedSite } from './site.js'
+import { checkedUserEndpoint, createUserEndpoint } from './user-endpoint.js'
 
-type Route = (req: IncomingMessage, res: ServerResponse) => Promise<void>
+type Route = (req: IncomingMessage, res: ServerResponse, source: BrowserSource) => Promise<void>
 
 /** The middleware, and what an administrator does with sessions. */
 export interface OAuthLogin extends Middleware {
@@ -88,6 +89,7 @@ export function oauthLogin(options: OAuthLoginOptions): OAuthLogin {
   check.function('onLogin', options.onLogin)
   check.function('onEvent', options.onEvent)
   check.function('fetch', options.fetch)
+  const user = checkedUserEndpoint(options.user, check)
   const { clientId, userinfo: wantsUserinfo = false } = options
 
   const now = () => Math.floor(Date.now() / 1000)
@@ -230,7 +232,13 @@ export function oauthLogin(options: OAuthLoginOptions): OAuthLogin {
     [site.paths.callback, toldAsLogin(callback)],
     [site.paths.logout, logout],
   ])
-  const { backchannelLogout, frontchannelLogout } = site.paths
+  const { user: userPath, backchannelLogout, frontchannelLogout } = site.paths
+  if (user && userPath !== undefined) {
+    const logoutUrl = `${site.basePath}${site.paths.logout}`
+    routes.set(userPath, createUserEndpoint({ settings: user, sessions, logoutUrl }))
+  }
+  /** To ask whether a session lives is no use of it. */
+  const unnoticed = { ...source, sessions: { ...sessions, read: sessions.find } }
   if (backchannelLogout !== undefined) {
     const isFirstUse = firstUse(store)
     routes.set(backchannelLogout, createBackchannelLogout({ client, issuer, endings, isFirstUse, emit }))
@@ -241,14 +249,16 @@ export function oauthLogin(options: OAuthLoginOptions): OAuthLogin {
   }
 
   const middleware: Middleware = (req, res, next) => {
-    attachSession(req, new SessionSource(req, res, next, source))
-    const route = routes.get(requestPath(req))
+    const path = requestPath(req)
+    const session = new SessionSource(req, res, next, path === userPath ? unnoticed : source)
+    attachSession(req, session)
+    const route = routes.get(path)
     if (!route) {
       next()
       return
     }
     forbidStoring(res) // also when the app's error handler answers: the URL may hold a code
-    route(req, res)
+    route(req, res, session)
       .catch((error: unknown) => refusals.answer(error, req, res, next))
       .catch(next) // a mistake on the way to an answer must not leave the request open
   }
@@ -285,9 +295,9 @@ export function oauthLogin(options: OAuthLoginOptions): OAuthLogin {
   }
 
   function toldAsLogin(route: Route): Route {
-    return async (req, res) => {
+    return async (...visit) => {
       try {
-        await route(req, res)
+        await route(...visit)
       } catch (error) {
         const failure = isOAuthError(error)
           ? error

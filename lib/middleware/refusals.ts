@@ -47,7 +47,8 @@ export function createRefusals(options: RefusalOptions): Refusals {
     if (navigation(req) === 'yes') {
       sendErrorPage(res, error, returnTo, forDeveloper)
     } else {
-      sendJson(res, error.status, { ...error.toJSON(), ...wayIn(error) })
+      const hint = forDeveloper && error.hint !== undefined ? { hint: error.hint } : {}
+      sendJson(res, error.status, { ...error.toJSON(), ...wayIn(error), ...hint })
     }
   }
 

@@ -46,18 +46,6 @@ function isFramedElsewhere({ headers }: IncomingMessage): boolean {
   return dest !== undefined && ['iframe', 'frame', 'embed', 'object'].includes(dest) && site !== 'same-origin'
 }
 
-/** Whether the request comes from a page of this site, as far as the browser tells. */
-export function sameOrigin(req: IncomingMessage, origin: string): 'yes' | 'no' | 'unknown' {
-  const site = req.headers['sec-fetch-site']
-  // `none`: the user did it, by the address bar or a bookmark; no page can.
-  if (site !== undefined) return site === 'same-origin' || site === 'none' ? 'yes' : 'no'
-  // `null` is what a page says that keeps its address to itself, ours included.
-  if (req.headers.origin !== undefined && req.headers.origin !== 'null') {
-    return req.headers.origin === origin ? 'yes' : 'no'
-  }
-  return 'unknown'
-}
-
 const formLimit = 65_536
 
 /**
@@ -119,7 +107,7 @@ export function redirect(res: ServerResponse, location: string, status: 302 | 30
   res.end()
 }
 
-export function sendJson(res: ServerResponse, status: number, body: object): void {
+export function sendJson(res: ServerResponse, status: number, body: object | null): void {
   forbidStoring(res)
   res.statusCode = status
   res.setHeader('content-type', 'application/json; charset=utf-8')

@@ -12,7 +12,7 @@ import type { AccessTokenOptions, SessionTokens, Visit } from '../session/sessio
 import { csrfToken, type Session, type Sessions } from '../session/session.js'
 import type { ApiTokens } from '../tokens/api-token.js'
 import type { AuthSource, BrowserSource, SessionAuth } from './auth.js'
-import { csrfRejected, isFromThisSite, isSafeMethod, type CsrfRule } from './csrf.js'
+import { checkCsrf, postedToken, type CsrfRule } from './csrf.js'
 import type { Login, StartLoginOptions } from './login.js'
 import { sessionNotKept, type Refusals } from './refusals.js'
 import { originalUrl } from '../original-url.js'
@@ -20,7 +20,7 @@ import { navigation } from './request.js'
 
 /** What all requests of one `oauthLogin` share. */
 export interface SessionSourceOptions {
-  sessions: Sessions
+  sessions: Pick<Sessions, 'read' | 'isBrought' | 'lives'>
   login: Login
   refusals: Refusals
   freshLogin: FreshLogin
@@ -82,13 +82,12 @@ export class SessionSource implements BrowserSource {
     return shortcoming(this.#look()?.session ?? {}, demand, this.#options.clock)
   }
 
-  checkCsrf({ header, safeMethods = false }: CsrfRule = {}): void {
-    const req = this.#req
-    const { origin } = this.#options
-    if (isSafeMethod(req) && !safeMethods) return
-    const hasHeader = header === undefined || req.headers[header] !== undefined
-    if (hasHeader && isFromThisSite(req, { origin, csrfToken: this.peek()?.csrfToken })) return
-    throw csrfRejected()
+  checkCsrf(rule: CsrfRule = {}): void {
+    checkCsrf(this.#req, rule, {
+      origin: this.#options.origin,
+      csrfToken: () => this.peek()?.csrfToken,
+      field: postedToken(this.#req),
+    })
   }
 
   apiTokens(): ApiTokens<AccessTokenOptions> {

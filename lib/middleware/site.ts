@@ -6,8 +6,10 @@ import type { OptionChecks } from '../options.js'
 import type { OAuthLoginOptions } from './oauth-login-options.js'
 import { localPath } from './return-to.js'
 
-/** Where the authorization server tells of sign-outs, if it does. */
-interface LogoutPaths {
+interface OptionalPaths {
+  /** Where scripts ask who is signed in, if they may. */
+  readonly user?: string
+  /** Where the authorization server tells of sign-outs, if it does. */
   readonly backchannelLogout?: string
   readonly frontchannelLogout?: string
 }
@@ -16,7 +18,7 @@ export interface Site {
   readonly origin: string
   /** The path of `baseUrl` without a slash at its end. */
   readonly basePath: string
-  readonly paths: Readonly<Record<'login' | 'callback' | 'logout', string>> & LogoutPaths
+  readonly paths: Readonly<Record<'login' | 'callback' | 'logout', string>> & OptionalPaths
   readonly redirectUri: string
   readonly returnTo: string
   readonly postLogoutReturnTo: string
@@ -51,11 +53,20 @@ export function checkedSite(options: OAuthLoginOptions, check: OptionChecks): Si
   }
 }
 
-const knownPaths = ['login', 'callback', 'logout', 'backchannelLogout', 'frontchannelLogout']
+const knownPaths = ['login', 'callback', 'logout', 'backchannelLogout', 'frontchannelLogout', 'user']
 
 function checkedPaths(options: OAuthLoginOptions, origin: string, check: OptionChecks): Site['paths'] {
   const given = Object.entries(options.paths ?? {}).filter(([, path]) => path !== undefined)
-  const paths = { login: '/login', callback: '/callback', logout: '/logout', ...Object.fromEntries(given) }
+  const hasUser = options.user !== undefined && options.user !== false
+  const paths = {
+    login: '/login',
+    callback: '/callback',
+    logout: '/logout',
+    ...(hasUser && { user: '/user' }),
+    ...Object.fromEntries(given),
+  }
+  if (!hasUser && 'user' in paths)
+    check.refuse('paths.user', 'is set, and the option "user" is not', 'set "user" to true or to its options')
   for (const [name, path] of Object.entries(paths)) {
     if (!knownPaths.includes(name))
       check.refuse(`paths.${name}`, 'is not known', `known are ${knownPaths.join(', ')}`)

@@ -72,8 +72,12 @@ export interface Sessions {
       tokens: TokenSet
     },
   ): Promise<Session | undefined>
-  /** The session at hand if it lives, as far as can be known without waiting; a use after a while prolongs its idle time. */
+  /** The session at hand if it lives, as far as can be known without waiting. Nothing is prolonged. */
+  find(req: IncomingMessage): Session | undefined
+  /** The same for a use of it: one after a while prolongs its idle time. */
   read(req: IncomingMessage, res: ServerResponse): Session | undefined
+  /** Seconds until it ends if it is not used again: by its idle time or its whole, whichever is first. */
+  secondsLeft(session: Session): number
   /** Whether the request has a session of ours at all, be it over. */
   isBrought(req: IncomingMessage): boolean
   /** Whether it lives indeed: it may have been ended elsewhere. Throws `store_unavailable`. */
@@ -139,17 +143,16 @@ export function createSessions(options: SessionOptions): Sessions {
       return session
     },
 
+    find,
+
     read(req, res) {
-      const session = storage.read(req)
-      if (!session || ended.get(session.id) || lapsed.get(use(session))) return undefined
-      if (!isAlive(session)) {
-        lapsed.set(use(session), true, now() + absoluteLifetime)
-        return undefined
-      }
-      if (now() - session.seenAt >= noteAfter && !res.headersSent)
+      const session = find(req)
+      if (session && now() - session.seenAt >= noteAfter && !res.headersSent)
         storage.touch(req, res, { ...session, seenAt: now() })
       return session
     },
+
+    secondsLeft,
 
     isBrought: (req) => storage.read(req) !== undefined,
 
@@ -196,9 +199,17 @@ export function createSessions(options: SessionOptions): Sessions {
     },
   }
 
-  /** Judged by our clock and by what is inside the seal, whatever the browser thinks of the cookie's age. */
-  function isAlive({ seenAt, endsAt }: Session): boolean {
-    return now() < endsAt && now() - seenAt < idleLifetime
+  function find(req: IncomingMessage): Session | undefined {
+    const session = storage.read(req)
+    if (!session || ended.get(session.id) || lapsed.get(use(session))) return undefined
+    if (secondsLeft(session) > 0) return session
+    lapsed.set(use(session), true, now() + absoluteLifetime)
+    return undefined
+  }
+
+  /** By our clock and by what is inside the seal, whatever the browser thinks of the cookie's age. */
+  function secondsLeft({ seenAt, endsAt }: Session): number {
+    return Math.min(endsAt, seenAt + idleLifetime) - now()
   }
 }
 

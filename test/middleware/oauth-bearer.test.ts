@@ -420,7 +420,7 @@ describe('a session in place of a token', () => {
     test.each<[Mode, unknown]>([
       ['required', 403],
       ['optional', 403],
-      ['attempt', { user: null, error: 'csrf_rejected' }],
+      ['attempt', { user: null, error: 'csrf_rejected cross_site' }],
     ])('mode %s', async (mode, answer) => {
       const { url, signedIn } = await both({ bearer: { mode } })
       const { cookie } = await signedIn()

@@ -13,6 +13,15 @@ export const ownForm = {
   'content-type': 'application/x-www-form-urlencoded',
 } as const
 
+/** Headers of a script of the application's own pages. */
+export const ownScript = {
+  accept: '*/*',
+  'sec-fetch-mode': 'cors',
+  'sec-fetch-dest': 'empty',
+  'sec-fetch-site': 'same-origin',
+  'x-csrf': '1',
+} as const
+
 /** A request with these headers and no others. */
 export async function bare(
   url: string,

@@ -9,7 +9,16 @@ import { tokenResponse } from '../support/faulty-server/token.js'
 import { getAuth, oauthLogin, requireLogin } from '../../lib/index.js'
 import { createSeal } from '../../lib/seal.js'
 import { countingStore, sessionOver, type OpenStore } from '../support/express-session.js'
-import { bare, cookieHeader, cookiesOf, location, setsSession, typed } from '../support/requests.js'
+import {
+  bare,
+  cookieHeader,
+  cookiesOf,
+  location,
+  ownForm,
+  ownScript,
+  setsSession,
+  typed,
+} from '../support/requests.js'
 import { chain, serve, type Handler } from '../support/serve.js'
 import { travel } from '../support/time.js'
 import { registration, startStage, type Stage, type StageOptions } from '../support/stage.js'
@@ -347,13 +356,55 @@ describe('T32 a cookie that says it is compressed', () => {
 })
 
 describe('T40 caches', () => {
-  const paths = ['/login', '/callback', '/callback?state=a&code=b', '/logout', '/private', '/scoped']
+  const paths = [
+    '/login',
+    '/login?returnTo=/x',
+    '/callback',
+    '/callback?state=a&code=b',
+    '/callback?state=a&error=access_denied',
+    '/logout',
+    '/user',
+    '/backchannel',
+    '/frontchannel',
+    '/frontchannel?iss=a&sid=b',
+    '/private',
+    '/scoped',
+  ]
+  const kinds: readonly Record<string, string>[] = [typed, { accept: 'application/json' }, ownForm, ownScript]
 
-  it.each(paths)('%s is kept by none', async (path) => {
-    const { app } = await startStage()
-    for (const headers of [typed, { accept: 'application/json' }]) {
-      const page = await bare(app.url + path, headers)
-      expect(page.headers['cache-control']).toMatch(/\bno-store\b/)
+  it.each(storages)('keep no answer of a path of the package, storage %s', async (storage) => {
+    const { app, signedIn } = await startStage({
+      storage,
+      options: {
+        user: true,
+        logoutByGet: true,
+        paths: { backchannelLogout: '/backchannel', frontchannelLogout: '/frontchannel' },
+      },
+    })
+    const user = await cookieHeader(await signedIn(), app.url)
+    const answers = new Map<string, unknown>()
+    for (const path of paths) {
+      for (const method of ['GET', 'HEAD', 'POST']) {
+        for (const headers of kinds) {
+          const cookie = path === '/user' ? { cookie: user } : {}
+          const page = await bare(app.url + path, { ...headers, ...cookie }, { method })
+          const isOurs = page.status !== 404
+          if (isOurs) answers.set(`${method} ${path} ${page.status}`, page.headers['cache-control'])
+        }
+      }
+    }
+    const kept = [...answers].filter(([, control]) => !/(^|, )no-store$/.test(String(control)))
+    expect(kept).toEqual([])
+    for (const answer of ['GET /user 200', 'GET /user 403', 'POST /user 405', 'POST /logout 303'])
+      expect([...answers.keys()]).toContain(answer)
+  })
+
+  it('keep nobody apart from somebody by the address alone: the user endpoint varies by cookie', async () => {
+    const { app, signedIn } = await startStage({ options: { user: true } })
+    const cookie = await cookieHeader(await signedIn(), app.url)
+    for (const headers of [ownScript, { ...ownScript, cookie }, typed]) {
+      const { headers: answered } = await bare(`${app.url}/user`, headers)
+      expect([answered['cache-control'], answered['vary']]).toEqual(['no-store', 'Cookie'])
     }
   })
 
@@ -379,19 +430,35 @@ describe('T40 caches', () => {
     })
   })
 
-  it.each<[string, unknown]>([
-    ['object', { 'cache-control': 'public, max-age=600' }],
-    ['list', ['cache-control', 'public, max-age=600']],
-  ])('nor when it says so at last, as an %s', async (_form, headers) => {
-    const says: Handler = (_request, response) => {
-      response.writeHead(200, headers as Record<string, string>).end()
-    }
-    const { url, login } = await publicApp(requireLogin(), says)
+  const publicHeaders = { 'cache-control': 'public, max-age=600', vary: 'accept-encoding' }
+  type Says = (response: Parameters<Handler>[1]) => unknown
+  /** All the ways in which Node lets an application say it. */
+  const ways: Record<string, Says> = {
+    'an object': (response) => response.writeHead(200, publicHeaders).end(),
+    'an object after a reason': (response) => response.writeHead(200, 'Fine', publicHeaders).end(),
+    'a list': (response) => response.writeHead(200, Object.entries(publicHeaders).flat()).end(),
+    'a list after a reason': (response) =>
+      response.writeHead(200, 'Fine', Object.entries(publicHeaders).flat()).end(),
+    'a list of pairs': (response) => response.writeHead(200, Object.entries(publicHeaders) as never).end(),
+    'other letters': (response) =>
+      response.writeHead(200, { 'Cache-Control': 'public', Vary: 'Origin' }).end(),
+    'a map of headers': (response) => response.setHeaders(new Headers(publicHeaders)).end(),
+    'its first bytes': (response) =>
+      response.setHeaders(new Headers(publicHeaders)).write('a') && response.end(),
+    'headers sent early': (response) => {
+      response.setHeaders(new Headers(publicHeaders)).flushHeaders()
+      response.end()
+    },
+  }
+
+  it.each(Object.entries(ways))('nor when it says so at last, with %s', async (_way, says) => {
+    const { url, login } = await publicApp(requireLogin(), (_request, response) => says(response))
     const { cookie } = await login()
     travel(2 * 3_600)
     const page = await bare(url, { ...typed, cookie })
-    expect(page.setCookies).toHaveLength(1)
+    expect([page.status, page.setCookies.length]).toEqual([200, 1])
     expect(page.headers['cache-control']).toBe('private, no-store')
+    expect(page.headers['vary']).toMatch(/, Cookie$/)
   })
 
   it('nor when the application has set a cookie of its own before', async () => {

@@ -181,6 +181,24 @@ describe('T49 logout CSRF', () => {
     ['a link of another site', 'GET', { ...typed, 'sec-fetch-site': 'cross-site' }],
     ['an image of another site', 'GET', { 'sec-fetch-mode': 'no-cors', 'sec-fetch-site': 'cross-site' }],
     ['a client that says nothing, by GET', 'GET', json],
+    [
+      'a frame of another site',
+      'GET',
+      { ...typed, 'sec-fetch-site': 'cross-site', 'sec-fetch-dest': 'iframe' },
+    ],
+    [
+      'a form in a frame of a sibling',
+      'POST',
+      { ...typed, 'sec-fetch-site': 'same-site', 'sec-fetch-dest': 'iframe' },
+    ],
+    ['a beacon of another site', 'POST', { 'sec-fetch-mode': 'no-cors', 'sec-fetch-site': 'cross-site' }],
+    [
+      'a script of a sibling',
+      'POST',
+      { 'sec-fetch-mode': 'cors', 'sec-fetch-site': 'same-site', 'x-csrf': '1' },
+    ],
+    ['an extension', 'POST', { 'sec-fetch-mode': 'cors', 'sec-fetch-site': 'none', 'x-csrf': '1' }],
+    ['a speculation of the address bar', 'GET', { ...typed, 'sec-purpose': 'prefetch;prerender' }],
   ])('%s signs nobody out', async (_what, method, headers) => {
     const { app, server, signedIn } = await startStage({ options: { logoutByGet: true } })
     const cookie = await cookieHeader(await signedIn(), app.url)
@@ -189,6 +207,7 @@ describe('T49 logout CSRF', () => {
       expect(page).toMatchObject({ status: 403, setCookies: [] })
     }
     expect(server.counts.endSession).toBe(0)
+    expect(await isIn(app.url, cookie)).toBe(true)
   })
 
   it.each<[string, Record<string, string>]>([
