@@ -12,6 +12,15 @@ export interface AccessToken {
   readonly refresh_at?: number
   /** Granted, not requested. */
   readonly scope: readonly string[]
+  readonly replacement?: Replacement
+}
+
+/** What is noted of an access token that took the place of one which an API had refused. */
+export interface Replacement {
+  /** Seconds since the epoch until which it is not replaced when an API refuses it as well. */
+  readonly restsUntil: number
+  /** How many replacements it is the last of. */
+  readonly inARow: number
 }
 
 export interface TokenSet extends AccessToken {
@@ -54,12 +63,14 @@ export function tokenSet(
 }
 
 /** The access token alone. */
-export function accessTokenOf({ access_token, expires_at, refresh_at, scope }: AccessToken): AccessToken {
+export function accessTokenOf(token: AccessToken): AccessToken {
+  const { access_token, expires_at, refresh_at, scope, replacement } = token
   return {
     access_token,
     ...(expires_at !== undefined && { expires_at }),
     ...(refresh_at !== undefined && { refresh_at }),
     scope,
+    ...(replacement !== undefined && { replacement }),
   }
 }
 
