@@ -2,11 +2,13 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { isOAuthError, OAuthError } from '../errors.js'
+import type { DPoPKeys } from '../oauth/dpop-keys.js'
 import type { AccessTokenRequest } from '../oauth/refresh-token.js'
 import { isResource } from '../oauth/requested-access.js'
 import { parseScope } from '../oauth/scope.js'
 import { accessTokenOf, withAccessToken, type AccessToken, type TokenSet } from '../oauth/token-set.js'
-import { bearerToken, type ApiToken, type ApiTokens } from '../tokens/api-token.js'
+import { apiNonces } from '../tokens/api-nonces.js'
+import { bearerToken, dpopToken, type ApiToken, type ApiTokens } from '../tokens/api-token.js'
 import type { Outcomes } from '../tokens/outcomes.js'
 import {
   isFinalRefusal,
@@ -64,13 +66,16 @@ export interface SessionTokensOptions {
   furtherTokens: FurtherTokens
   /** The API that a session's own access token is for. */
   resource: string | undefined
+  /** The keys that tokens may be bound to. */
+  dpopKeys: DPoPKeys
   grant: (tokens: RefreshableTokens, session: Session, request: AccessTokenRequest) => Promise<TokenSet>
   revoke: Revoke
   now: () => number
 }
 
 export function createSessionTokens(settings: SessionTokensOptions): SessionTokens {
-  const { sessions, refresher, outcomes, furtherTokens, grant, revoke, now } = settings
+  const { sessions, refresher, outcomes, furtherTokens, dpopKeys, grant, revoke, now } = settings
+  const nonces = apiNonces()
 
   async function accessToken(visit: Visit, options: AccessTokenOptions): Promise<AccessToken> {
     const { req, res, session } = visit
@@ -147,8 +152,10 @@ export function createSessionTokens(settings: SessionTokensOptions): SessionToke
     return isOwn ? ownToken(request) : furtherToken(session, request, furtherTokens)
   }
 
-  function isGood({ expires_at }: AccessToken, options: AccessTokenOptions): boolean {
+  function isGood({ expires_at, jkt }: AccessToken, options: AccessTokenOptions): boolean {
     if (options.forceRefresh) return false
+    // Its secret was taken out of the option "secrets", and nobody can use it any more.
+    if (jkt !== undefined && !dpopKeys.named(jkt)) return false
     return expires_at === undefined || expires_at - now() >= Math.max(1, options.minimumLifetime ?? 0)
   }
 
@@ -167,7 +174,10 @@ export function createSessionTokens(settings: SessionTokensOptions): SessionToke
   }
 
   async function apiToken(visit: Visit, wanted: AccessTokenOptions): Promise<ApiToken> {
-    return bearerToken((await sufficientToken(visit, wanted)).access_token)
+    const { access_token, jkt } = await sufficientToken(visit, wanted)
+    // A token that is good has its key at hand, or needs none.
+    const key = dpopKeys.named(jkt)
+    return key ? dpopToken(access_token, key, nonces) : bearerToken(access_token)
   }
 
   async function newest({ req, session }: Visit): Promise<TokenSet | undefined> {

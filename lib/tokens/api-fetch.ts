@@ -2,6 +2,7 @@
 
 import { OAuthError } from '../errors.js'
 import type { Fetch } from '../http.js'
+import { dpopAnswer } from '../oauth/dpop-answer.js'
 import type { ApiAllowList } from './api-allow-list.js'
 import type { ApiToken, ApiTokens } from './api-token.js'
 
@@ -30,20 +31,20 @@ export function apiFetch<T>({ allowed, tokens, fetch }: ApiFetchOptions<T>): Api
       for (const [name, value] of Object.entries(token.headers({ method, url }))) headers.set(name, value)
       const response = await fetch(url, { ...init, headers, redirect: 'manual' })
       if (response.redirected) throw followed()
-      return response
+      const wantsAnotherProof = token.wantsAnotherProof({ method, url }, dpopAnswer(response))
+      return { response, wantsAnotherProof }
     }
     const send = async (token: ApiToken) => {
-      const response = await sendOnce(token)
-      const nonce = response.headers.get('dpop-nonce') ?? undefined
-      const isWanted = token.wantsAnotherProof({ method, url }, { status: response.status, nonce })
-      if (!isWanted || !isRepeatable || init.signal?.aborted) return response
+      const { response, wantsAnotherProof } = await sendOnce(token)
+      if (!wantsAnotherProof || !isRepeatable || init.signal?.aborted) return { response, wantsAnotherProof }
       await response.body?.cancel()
       return sendOnce(token)
     }
 
     const token = await tokens.token(api)
-    const response = await send(token)
-    if (response.status !== 401) return response
+    const { response, wantsAnotherProof } = await send(token)
+    // Nothing is wrong with a token whose proof is refused.
+    if (response.status !== 401 || wantsAnotherProof) return response
     const another = tokens.inPlaceOf(token, api)
     // A stream is spent. The next request has the other token.
     if (!isRepeatable) {
@@ -53,7 +54,7 @@ export function apiFetch<T>({ allowed, tokens, fetch }: ApiFetchOptions<T>): Api
     const replacement = await another
     if (replacement === undefined || init.signal?.aborted) return response
     await response.body?.cancel()
-    return send(replacement)
+    return (await send(replacement)).response
   }
 }
 
