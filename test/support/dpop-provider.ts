@@ -61,6 +61,9 @@ function provider(issuer: string, clients: readonly ClientMetadata[], apiUrl: st
       RefreshToken: 6_000,
       Session: 600,
     },
+    renderError: (ctx, { error }) => {
+      ctx.body = error
+    },
     interactions: { url: (_ctx, { uid }) => `/interaction/${uid}` },
     features: {
       devInteractions: { enabled: false },
