@@ -25,8 +25,8 @@ const tagLength = 16
  */
 export function createSeal<T>(secrets: readonly string[], purpose: string): Seal<T> {
   const keys = secrets.map((secret) => ({
-    id: derived(secret, 'key id', 6).toString('base64url'),
-    key: derived(secret, purpose, 32),
+    id: derivedBytes(secret, 'key id', 6).toString('base64url'),
+    key: derivedBytes(secret, purpose, 32),
   }))
   const [current] = keys
   if (!current) throw new TypeError('a secret is needed')
@@ -82,7 +82,8 @@ export function createSeal<T>(secrets: readonly string[], purpose: string): Seal
   }
 }
 
-function derived(secret: string, purpose: string, length: number): Buffer {
+/** Bytes that stand for a secret and a purpose, and tell nothing of either, nor of those for another purpose (RFC 5869). */
+export function derivedBytes(secret: string, purpose: string, length: number): Buffer {
   // A digest, because the parameter may have no more than 1 024 bytes.
   const info = createHash('sha256').update(`express-oauth-kit ${purpose}`).digest()
   return Buffer.from(hkdfSync('sha256', secret, '', info, length))

@@ -24,7 +24,7 @@ export interface LoginAttempt {
   /** What the server says about the user: the claims of the ID token, and of userinfo if that was asked. */
   readonly claims: Claims
   readonly scopes: readonly string[]
-  /** For a first call of the server's API about the user. Do not keep it. */
+  /** For a first call of the server's API about the user. Do not keep it. With `dpop` it is of no use here. */
   readonly accessToken: string
   readonly returnTo: string
   readonly request: IncomingMessage
@@ -159,7 +159,7 @@ export function createCallback(options: CallbackOptions): Callback {
     req: IncomingMessage,
   ): Promise<Claims> {
     const claims = {
-      ...(wantsUserinfo && (await profile(tokens.access_token, idTokenClaims))),
+      ...(wantsUserinfo && (await profile(tokens, idTokenClaims))),
       ...lasting(idTokenClaims ?? {}),
     }
     const chosen = await onLogin?.({
@@ -177,11 +177,11 @@ export function createCallback(options: CallbackOptions): Callback {
     return { ...chosen, ...(claims['sub'] !== undefined && { sub: claims['sub'] }) }
   }
 
-  async function profile(accessToken: string, idTokenClaims: Claims | undefined): Promise<Claims> {
+  async function profile(tokens: TokenSet, idTokenClaims: Claims | undefined): Promise<Claims> {
     const subject = idTokenClaims?.['sub']
     return typeof subject === 'string'
-      ? userinfo(client, accessToken, subject)
-      : plainUserinfo(client, http, accessToken)
+      ? userinfo(client, tokens, subject)
+      : plainUserinfo(client, http, tokens)
   }
 }
 

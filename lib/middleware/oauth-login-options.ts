@@ -70,6 +70,12 @@ export interface OAuthLoginOptions extends ServerOptions {
   store?: Store
   /** Each at least 32 random bytes. The first seals, all open: put a new one in front to replace the old. */
   secrets: readonly string[]
+  /**
+   * Has tokens bound to a key of this app (RFC 9449), so that a stolen token is of no use: `fetch` and the proxy prove the key
+   * in each request. The key is made of `secrets`, so all instances have it. A server that gives plain bearer tokens all the
+   * same is refused. Default false: bearer tokens.
+   */
+  dpop?: boolean
   /** The name of the cookies, and of the key in `req.session`. Default `oauth`. */
   name?: string
   /**
@@ -151,6 +157,7 @@ const known: Record<keyof OAuthLoginOptions, true> = {
   storage: true,
   store: true,
   secrets: true,
+  dpop: true,
   name: true,
   paths: true,
   user: true,

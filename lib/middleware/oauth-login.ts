@@ -6,6 +6,7 @@ import { isOAuthError, OAuthError } from '../errors.js'
 import { emitter } from '../events.js'
 import { httpClient } from '../http.js'
 import { createClient } from '../oauth/client.js'
+import { derivedDPoPKeys } from '../oauth/dpop-keys.js'
 import { checkedImpliedScopes } from '../oauth/implied-scopes.js'
 import { refreshTokenGrant } from '../oauth/refresh-token.js'
 import { firstUse } from '../oauth/replay.js'
@@ -88,6 +89,7 @@ export function oauthLogin(options: OAuthLoginOptions): OAuthLogin {
   const name = checkedName(options.name ?? 'oauth', check)
   const storageKind = check.oneOf('storage', options.storage, ['cookie', 'session'])
   const responseMode = check.oneOf('responseMode', options.responseMode, ['query', 'form_post'], 'query')
+  const wantsDPoP = check.boolean('dpop', options.dpop)
   const onError = check.oneOf('onError', options.onError, ['answer', 'next'], 'answer')
   check.function('onLogin', options.onLogin)
   check.function('onEvent', options.onEvent)
@@ -100,6 +102,9 @@ export function oauthLogin(options: OAuthLoginOptions): OAuthLogin {
   const http = httpClient(options.fetch, durations.timeout)
   const fixedMetadata = server.endpoints && configuredMetadata(server.endpoints, server.issuer)
   const issuer = fixedMetadata?.issuer ?? server.issuer ?? ''
+  // What one app sealed must not open at another that was given the same secret, such as the staging environment.
+  const place = JSON.stringify([name, server.issuer ?? server.endpoints?.authorization, clientId])
+  const dpopKeys = derivedDPoPKeys(secrets, { purpose: `dpop key ${place}`, isWanted: wantsDPoP, now })
   const client = createClient({
     clientId,
     redirectUri: site.redirectUri,
@@ -108,13 +113,12 @@ export function oauthLogin(options: OAuthLoginOptions): OAuthLogin {
     http,
     algorithms: checkedAlgorithms(options.algorithms, check),
     clockTolerance: durations.clockTolerance,
+    dpopKeys,
     timeout: durations.timeout,
     emit,
     now,
   })
 
-  // What one app sealed must not open at another that was given the same secret, such as the staging environment.
-  const place = JSON.stringify([name, server.issuer ?? server.endpoints?.authorization, clientId])
   const sealFor = <T>(purpose: string) => createSeal<T>(secrets, `${purpose} ${place}`)
   // Browsers refuse a cookie with this prefix from any other host, and over http.
   const cookieName = site.secure ? `__Host-${name}` : name
@@ -150,6 +154,7 @@ export function oauthLogin(options: OAuthLoginOptions): OAuthLogin {
     outcomes,
     furtherTokens: createFurtherTokens({ store, seal: sealFor('further token'), now }),
     resource,
+    dpopKeys,
     async grant(tokens, { subject }, request) {
       const renewed = await refreshTokenGrant(client, tokens, subject, request)
       warnOfRotation?.(tokens, renewed)

@@ -5,6 +5,8 @@ import { OAuthError } from '../errors.js'
 import type { Claims } from '../jose/jwt.js'
 import { isState, transactionBinding, type AuthorizationTransaction } from './authorization-request.js'
 import type { Client } from './client.js'
+import type { DPoPKey } from './dpop-key.js'
+import { proving } from './dpop-keys.js'
 import { checkAuthentication, verifyIdToken } from './id-token.js'
 import { scopesIn } from './scope.js'
 import { authorizationError, grantError } from './server-error.js'
@@ -53,6 +55,7 @@ export async function authorizationCodeGrant(
   const { state, nonce, code_verifier, resource } = transaction
   if (transaction.binding !== transactionBinding(metadata.issuer, client))
     throw invalidCallback('configuration_changed')
+  const key = keyOf(client, transaction)
   checkIssuer(
     parameters.get('iss'),
     metadata.issuer,
@@ -86,14 +89,28 @@ export async function authorizationCodeGrant(
   // A client that was refused has not spent the code, so another secret may be tried with it.
   const response = await client.authenticated(async (configuration) => {
     try {
-      return await codeGrant(configuration, answer, checks, resource === undefined ? undefined : { resource })
+      return await codeGrant(
+        configuration,
+        answer,
+        checks,
+        resource === undefined ? undefined : { resource },
+        await proving(key, metadata, configuration),
+      )
     } catch (thrown) {
       throw grantError(thrown, [code, code_verifier, state, ...client.secrets()])
     }
   })
-  const tokens = tokenSet(response, scopesIn(transaction.scope), receivedAt)
+  const tokens = tokenSet(response, scopesIn(transaction.scope), receivedAt, key?.thumbprint)
   const claims = await idTokenClaims(client, transaction, response)
   return claims ? { tokens, claims } : { tokens }
+}
+
+/** The one that the login began with: with another one the server would refuse the code (RFC 9449 §10). */
+function keyOf({ dpopKeys }: Client, { jkt }: AuthorizationTransaction): DPoPKey | undefined {
+  if (jkt === undefined) return dpopKeys.current
+  const key = dpopKeys.named(jkt)
+  if (key) return key
+  throw invalidCallback('configuration_changed')
 }
 
 async function idTokenClaims(

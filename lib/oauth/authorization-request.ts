@@ -4,6 +4,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { calculatePKCECodeChallenge, randomPKCECodeVerifier } from 'openid-client'
 import { OAuthError } from '../errors.js'
 import type { Client } from './client.js'
+import { checkProofsAreTaken } from './dpop-keys.js'
 import { requireEndpoint } from './server-metadata.js'
 
 /** Extra parameters, by their names on the wire. */
@@ -34,6 +35,8 @@ export interface AuthorizationTransaction {
   readonly resource?: string
   readonly max_age?: number
   readonly acr_values?: string
+  /** The key that the code is bound to, and so the tokens. */
+  readonly jkt?: string
 }
 
 /** A digest of who was asked, by whom and where the answer goes: an answer to anything else does not match. */
@@ -61,6 +64,7 @@ export const reservedParameters: readonly string[] = [
   'request',
   'request_uri',
   'resource',
+  'dpop_jkt',
 ]
 
 /** Whether a state can be one of ours at all. */
@@ -86,6 +90,9 @@ export async function authorizationRequest(
         '"max_age" and "acr_values" need "openid" in the scope: only an ID token tells whether they were met',
     })
   }
+  const key = client.dpopKeys.current
+  // Now, rather than when the user has come back.
+  if (key) checkProofsAreTaken(metadata)
   const state = `${request.restarted ? 'r.' : ''}${random()}`
   const transaction: AuthorizationTransaction = {
     state,
@@ -96,6 +103,7 @@ export async function authorizationRequest(
     ...(resource !== undefined && { resource }),
     ...(max_age !== undefined && { max_age: Number(max_age) }),
     ...(acr_values !== undefined && { acr_values: String(acr_values) }),
+    ...(key && { jkt: key.thumbprint }),
   }
   const url = new URL(requireEndpoint(metadata, 'authorization_endpoint'))
   // Set, not appended: an endpoint may have a query of its own, and no parameter may come twice.
@@ -111,5 +119,7 @@ export async function authorizationRequest(
   query.set('code_challenge_method', 'S256')
   if (responseMode !== 'query') query.set('response_mode', responseMode)
   if (resource !== undefined) query.set('resource', resource)
+  // Whoever gets hold of the code cannot have it bound to a key of theirs (RFC 9449 §10).
+  if (key) query.set('dpop_jkt', key.thumbprint)
   return { url: url.href, transaction }
 }

@@ -3,6 +3,7 @@
 import { clientCredentialsGrant as credentialsGrant } from 'openid-client'
 import { OAuthError } from '../errors.js'
 import type { TokenClient } from './client.js'
+import { proving } from './dpop-keys.js'
 import { tokenEndpointError } from './server-error.js'
 import { requireEndpoint } from './server-metadata.js'
 import { tokenSet, type TokenSet } from './token-set.js'
@@ -29,7 +30,9 @@ export async function clientCredentialsGrant(
   client: TokenClient,
   access: ServiceAccess,
 ): Promise<ServiceTokenSet> {
-  requireEndpoint(await client.metadata(), 'token_endpoint')
+  const metadata = await client.metadata()
+  requireEndpoint(metadata, 'token_endpoint')
+  const key = client.dpopKeys.current
   const { scope: requested, resource, audience, parameters } = access
   const sent = {
     ...parameters,
@@ -40,12 +43,18 @@ export async function clientCredentialsGrant(
   const { response, receivedAt } = await client.authenticated(async (configuration) => {
     const askedAt = client.now()
     try {
-      return { response: await credentialsGrant(configuration, sent), receivedAt: askedAt }
+      const options = await proving(key, metadata, configuration)
+      return { response: await credentialsGrant(configuration, sent, options), receivedAt: askedAt }
     } catch (thrown) {
       throw tokenEndpointError(thrown, client.secrets())
     }
   })
-  const { access_token, expires_at, refresh_at, scope } = tokenSet(response, requested, receivedAt)
+  const { access_token, expires_at, refresh_at, scope } = tokenSet(
+    response,
+    requested,
+    receivedAt,
+    key?.thumbprint,
+  )
   if (!requested.every((one) => scope.includes(one))) throw tooLittle(requested, scope)
   return {
     access_token,

@@ -17,6 +17,7 @@ import type { KeySet } from '../jose/key-set.js'
 import { remoteKeySet } from '../jose/remote-key-set.js'
 import { clientAuthentication, clientAuthMethod, type ClientCredentials } from './client-authentication.js'
 import { clientSecrets } from './client-secret.js'
+import { noDPoPKeys, type DPoPKeys } from './dpop-keys.js'
 import { requireEndpoint, type MetadataSource, type ServerMetadata } from './server-metadata.js'
 
 /** The client as the token endpoint knows it. */
@@ -28,6 +29,8 @@ export interface TokenClient {
   readonly algorithms: readonly Algorithm[]
   /** The keys that ID tokens are checked against. */
   readonly keySet: KeySet
+  /** The keys of our own that tokens are bound to. */
+  readonly dpopKeys: DPoPKeys
   /** Seconds since the epoch. */
   readonly now: () => number
   /** What the server says about itself. */
@@ -57,6 +60,8 @@ export interface TokenClientOptions {
   http: HttpClient
   algorithms: readonly Algorithm[]
   clockTolerance: number
+  /** Default: none, so tokens are bearer tokens. */
+  dpopKeys?: DPoPKeys
   /** Seconds that a function in the place of a secret may take. */
   timeout: number
   emit: Emit
@@ -82,6 +87,7 @@ export function createTokenClient(options: TokenClientOptions): TokenClient {
     algorithms,
     clockTolerance,
     now,
+    dpopKeys: options.dpopKeys ?? noDPoPKeys,
     metadata,
     secrets: () => secrets?.known() ?? [],
     keySet: remoteKeySet({
@@ -102,7 +108,7 @@ export function createTokenClient(options: TokenClientOptions): TokenClient {
     const from = await metadata()
     // openid-client freezes what it is given: new metadata needs a new configuration.
     if (built?.from !== from) {
-      const userinfo = configure(from, None())
+      const userinfo = configure(from, None(), 'userinfo')
       enableNonRepudiationChecks(userinfo)
       built = { from, bare: configure(from, None()), userinfo, bySecret: new Map() }
     }
@@ -120,7 +126,7 @@ export function createTokenClient(options: TokenClientOptions): TokenClient {
     return made
   }
 
-  function configure(server: ServerMetadata, authentication: ClientAuth): Configuration {
+  function configure(server: ServerMetadata, authentication: ClientAuth, use?: 'userinfo'): Configuration {
     const configuration = new Configuration(
       // Which algorithms are good is ours to decide; some servers announce `none` and HS256.
       {
@@ -134,8 +140,9 @@ export function createTokenClient(options: TokenClientOptions): TokenClient {
     )
     configuration[customFetch] = async (url, { method: verb, headers, body }) => {
       const response = await http(url, { method: verb, headers, body: body ?? null, limit: tokenLimit })
-      // The error is in the body (RFC 6749 §5.2). openid-client would look no further than the challenge.
-      response.headers.delete('www-authenticate')
+      // The error is in the body (RFC 6749 §5.2). openid-client would look no further than the challenge, which is where
+      // a resource server asks for a nonce (RFC 9449 §9).
+      if (use !== 'userinfo' || response.status !== 401) response.headers.delete('www-authenticate')
       // What the revocation endpoint says with its 200 means nothing (RFC 7009 §2.2).
       if (response.status === 200 && url !== server.revocation_endpoint)
         await checkReadable(url, response, headers['accept'])

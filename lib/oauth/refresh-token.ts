@@ -3,8 +3,10 @@
 import { refreshTokenGrant as refreshGrant } from 'openid-client'
 import { isOAuthError, OAuthError } from '../errors.js'
 import type { Client } from './client.js'
+import { proving } from './dpop-keys.js'
 import { verifyIdToken } from './id-token.js'
 import { grantError } from './server-error.js'
+import type { ServerMetadata } from './server-metadata.js'
 import { tokenSet, type TokenSet } from './token-set.js'
 
 /** Which access token of a grant: nothing for the one that the login asked for. */
@@ -25,7 +27,10 @@ export async function refreshTokenGrant(
   subject: string | undefined,
   { resource, scope }: AccessTokenRequest = {},
 ): Promise<TokenSet> {
-  await readyMetadata(client)
+  const metadata = await readyMetadata(client)
+  // Of a public client the refresh token is bound as well, to the same key. A confidential one must prove a key each time,
+  // or gets a bearer token (RFC 9449 §5).
+  const key = client.dpopKeys.named(tokens.jkt) ?? client.dpopKeys.current
   const receivedAt = client.now()
   const parameters = {
     ...(resource !== undefined && { resource }),
@@ -33,7 +38,12 @@ export async function refreshTokenGrant(
   }
   const response = await client.authenticated(async (configuration) => {
     try {
-      return await refreshGrant(configuration, tokens.refresh_token, parameters)
+      return await refreshGrant(
+        configuration,
+        tokens.refresh_token,
+        parameters,
+        await proving(key, metadata, configuration),
+      )
     } catch (thrown) {
       throw grantError(thrown, [tokens.refresh_token, ...client.secrets()])
     }
@@ -42,7 +52,12 @@ export async function refreshTokenGrant(
   if (id_token !== undefined && response.claims()?.sub !== subject)
     throw new OAuthError('invalid_id_token', { reason: 'sub_changed' })
   const isVouchedFor = id_token !== undefined && (await isVerifiable(client, id_token))
-  const renewed = tokenSet(isVouchedFor ? response : others, scope ?? tokens.scope, receivedAt)
+  const renewed = tokenSet(
+    isVouchedFor ? response : others,
+    scope ?? tokens.scope,
+    receivedAt,
+    key?.thumbprint,
+  )
   return {
     ...renewed,
     generation: tokens.generation + 1,
@@ -52,9 +67,9 @@ export async function refreshTokenGrant(
 }
 
 /** Metadata that cannot be read is the server's trouble, whatever its status: it is no answer to the refresh token. */
-async function readyMetadata(client: Client): Promise<void> {
+async function readyMetadata(client: Client): Promise<ServerMetadata> {
   try {
-    await client.metadata()
+    return await client.metadata()
   } catch (cause) {
     if (!isOAuthError(cause) || cause.code !== 'invalid_server_response') throw cause
     throw new OAuthError('server_unavailable', { message: cause.message, reason: 'metadata', cause })

@@ -57,9 +57,9 @@ const tokenHints = {
     'The server does not know the API in "resource", or does not allow it for this client (RFC 8707).',
   access_denied: 'The authorization server refused the request. Its logs say why.',
   use_dpop_nonce:
-    'The server wants DPoP (RFC 9449), which this package does not do. Let this client have bearer tokens there.',
+    'The server wants DPoP proofs (RFC 9449): set the option "dpop". If it is set, the server did not take its own nonce.',
   invalid_dpop_proof:
-    'The server wants DPoP (RFC 9449), which this package does not do. Let this client have bearer tokens there.',
+    'The server wants DPoP proofs (RFC 9449): set the option "dpop". If it is set, compare the clocks, and see whether a proxy lets the header "DPoP" through and the server knows its token endpoint by the URL in its metadata.',
   server_error: 'The authorization server failed. Its logs say why; another try may succeed.',
   temporarily_unavailable: 'The authorization server is overloaded or in maintenance. Try again later.',
 } as const satisfies Record<string, string>

@@ -19,6 +19,7 @@ export interface ServerMetadata {
   readonly introspection_endpoint_auth_methods_supported?: readonly string[]
   readonly code_challenge_methods_supported?: readonly string[]
   readonly authorization_response_iss_parameter_supported?: boolean
+  readonly dpop_signing_alg_values_supported?: readonly string[]
 }
 
 /** Gives the metadata; throws `server_unavailable`, `invalid_server_response` or `invalid_server_metadata` when it cannot. */

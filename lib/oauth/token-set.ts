@@ -12,6 +12,8 @@ export interface AccessToken {
   readonly refresh_at?: number
   /** Granted, not requested. */
   readonly scope: readonly string[]
+  /** The thumbprint of the key that it is bound to; missing: a bearer token (RFC 9449 §6). */
+  readonly jkt?: string
   readonly replacement?: Replacement
 }
 
@@ -40,14 +42,19 @@ const tenYears = 315_360_000
 const ahead = 60
 const jitter = 20
 
-/** `requested` is what a server grants that names no scope in its answer (RFC 6749 §5.1). */
+/**
+ * `requested` is what a server grants that names no scope in its answer (RFC 6749 §5.1). `jkt` is the key that was proven:
+ * a bearer token in its place is refused, though RFC 9449 §5 would leave us the choice. Servers that know no DPoP give one
+ * without a word, and the app would go on believing that a stolen token is of no use.
+ */
 export function tokenSet(
   response: TokenEndpointResponse,
   requested: readonly string[],
   receivedAt: number,
+  jkt?: string,
 ): TokenSet {
   const { access_token, token_type, expires_in, refresh_token, id_token, scope } = response
-  if (token_type.toLowerCase() !== 'bearer') throw unusable('a "token_type" other than Bearer')
+  checkTokenType(token_type.toLowerCase(), jkt)
   if (!b64token.test(access_token)) throw unusable('an access token with characters that no header may have')
   if (refresh_token !== undefined && !refreshToken.test(refresh_token))
     throw unusable('an illegal refresh token')
@@ -56,6 +63,7 @@ export function tokenSet(
     access_token,
     ...(life !== undefined && { expires_at: receivedAt + life, refresh_at: receivedAt + life - early(life) }),
     scope: scope === undefined ? requested : scopesIn(scope),
+    ...(jkt !== undefined && { jkt }),
     generation: 0,
     ...(refresh_token !== undefined && { refresh_token }),
     ...(id_token !== undefined && { id_token }),
@@ -64,12 +72,13 @@ export function tokenSet(
 
 /** The access token alone. */
 export function accessTokenOf(token: AccessToken): AccessToken {
-  const { access_token, expires_at, refresh_at, scope, replacement } = token
+  const { access_token, expires_at, refresh_at, scope, jkt, replacement } = token
   return {
     access_token,
     ...(expires_at !== undefined && { expires_at }),
     ...(refresh_at !== undefined && { refresh_at }),
     scope,
+    ...(jkt !== undefined && { jkt }),
     ...(replacement !== undefined && { replacement }),
   }
 }
@@ -87,6 +96,18 @@ export function withAccessToken(tokens: TokenSet, token: AccessToken): TokenSet 
 
 function early(life: number): number {
   return Math.floor(Math.min(ahead + jitter * (2 * Math.random() - 1), life / 10))
+}
+
+/** A token is what its type says, whatever was asked for (RFC 6749 §7.1). */
+function checkTokenType(tokenType: string, jkt: string | undefined): void {
+  if (tokenType === (jkt === undefined ? 'bearer' : 'dpop')) return
+  if (jkt === undefined) throw unusable('a "token_type" other than Bearer')
+  throw new OAuthError('invalid_server_response', {
+    message:
+      'the token endpoint sent a token that is not bound to our key, although its request had a proof of it',
+    reason: 'not_bound',
+    hint: 'Turn DPoP on at the authorization server, for this client too ("dpop_bound_access_tokens"), or leave the option "dpop" out.',
+  })
 }
 
 function unusable(what: string): OAuthError {

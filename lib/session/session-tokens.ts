@@ -2,6 +2,7 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { isOAuthError, OAuthError } from '../errors.js'
+import type { DPoPKeys } from '../oauth/dpop-keys.js'
 import type { AccessTokenRequest } from '../oauth/refresh-token.js'
 import { isResource } from '../oauth/requested-access.js'
 import { parseScope } from '../oauth/scope.js'
@@ -12,7 +13,8 @@ import {
   type Replacement,
   type TokenSet,
 } from '../oauth/token-set.js'
-import { bearerToken, type ApiToken, type ApiTokens } from '../tokens/api-token.js'
+import { apiNonces } from '../tokens/api-nonces.js'
+import { bearerToken, dpopToken, type ApiToken, type ApiTokens } from '../tokens/api-token.js'
 import type { Outcomes } from '../tokens/outcomes.js'
 import {
   isFinalRefusal,
@@ -76,6 +78,8 @@ export interface SessionTokensOptions {
   furtherTokens: FurtherTokens
   /** The API that a session's own access token is for. */
   resource: string | undefined
+  /** The keys that tokens may be bound to. */
+  dpopKeys: DPoPKeys
   grant: (tokens: RefreshableTokens, session: Session, request: AccessTokenRequest) => Promise<TokenSet>
   revoke: Revoke
   now: () => number
@@ -89,7 +93,8 @@ const firstRest = 60
 const longestRest = 3_600
 
 export function createSessionTokens(settings: SessionTokensOptions): SessionTokens {
-  const { sessions, refresher, outcomes, furtherTokens, grant, revoke, now } = settings
+  const { sessions, refresher, outcomes, furtherTokens, dpopKeys, grant, revoke, now } = settings
+  const nonces = apiNonces()
 
   async function accessToken(visit: Visit, options: Demand): Promise<AccessToken> {
     const { req, res, session } = visit
@@ -171,8 +176,10 @@ export function createSessionTokens(settings: SessionTokensOptions): SessionToke
     return isOwn ? ownToken(request) : furtherToken(session, request, furtherTokens)
   }
 
-  function isGood({ access_token, expires_at }: AccessToken, options: Demand): boolean {
+  function isGood({ access_token, expires_at, jkt }: AccessToken, options: Demand): boolean {
     if (options.forceRefresh || access_token === options.refused) return false
+    // Its secret was taken out of the option "secrets", and nobody can use it any more.
+    if (jkt !== undefined && !dpopKeys.named(jkt)) return false
     return expires_at === undefined || expires_at - now() >= Math.max(1, options.minimumLifetime ?? 0)
   }
 
@@ -202,7 +209,10 @@ export function createSessionTokens(settings: SessionTokensOptions): SessionToke
   }
 
   async function apiToken(visit: Visit, wanted: Demand): Promise<ApiToken> {
-    return bearerToken((await sufficientToken(visit, wanted)).access_token)
+    const { access_token, jkt } = await sufficientToken(visit, wanted)
+    // A token that is good has its key at hand, or needs none.
+    const key = dpopKeys.named(jkt)
+    return key ? dpopToken(access_token, key, nonces) : bearerToken(access_token)
   }
 
   async function newest({ req, session }: Visit): Promise<TokenSet | undefined> {

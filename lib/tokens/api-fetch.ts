@@ -2,6 +2,7 @@
 
 import { OAuthError } from '../errors.js'
 import type { Fetch } from '../http.js'
+import { dpopAnswer } from '../oauth/dpop-answer.js'
 import { apiAllowList } from './api-allow-list.js'
 import type { ApiRequest, ApiToken, ApiTokens } from './api-token.js'
 import { isReservedHeader, type ListedApi } from './listed-api.js'
@@ -36,9 +37,7 @@ export function apiFetch<T>({ apis, fetch }: ApiFetchOptions<T>): (tokens: ApiTo
         const { method, url } = request
         const response = await fetch(url, { ...init, method, headers: shown, redirect: 'manual' })
         if (response.redirected) throw followed()
-        const nonce = response.headers.get('dpop-nonce') ?? undefined
-        const wantsAnotherProof = token.wantsAnotherProof(request, { status: response.status, nonce })
-        return { response, wantsAnotherProof }
+        return { response, wantsAnotherProof: token.wantsAnotherProof(request, dpopAnswer(response)) }
       }
       const sendAgain = async (token: ApiToken, { response }: Answer): Promise<Answer> => {
         // Before the body is let go: with an aborted signal it would fail, and in other words.

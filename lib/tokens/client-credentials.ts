@@ -5,12 +5,15 @@ import { httpClient, type Fetch } from '../http.js'
 import { algorithms } from '../jose/jwt.js'
 import { createTokenClient } from '../oauth/client.js'
 import { clientCredentialsGrant, type ServiceAccess } from '../oauth/client-credentials-grant.js'
+import { newDPoPKey } from '../oauth/dpop-key.js'
+import { oneDPoPKey } from '../oauth/dpop-keys.js'
 import { checkedResource, checkedScope } from '../oauth/requested-access.js'
 import { configuredMetadata, discoveredMetadata } from '../oauth/server-metadata.js'
 import { checkedCredentials, checkedServer, type ServerOptions } from '../oauth/server-options.js'
 import { checkOptions, type OptionChecks } from '../options.js'
 import { apiFetch, type ApiFetch } from './api-fetch.js'
-import { bearerToken } from './api-token.js'
+import { apiNonces } from './api-nonces.js'
+import { bearerToken, dpopToken, type ApiToken } from './api-token.js'
 import { checkedApis, type ApiOptions } from './listed-api.js'
 import { serviceTokens, type ServiceTokenOptions } from './service-tokens.js'
 
@@ -31,6 +34,11 @@ export interface ClientCredentialsOptions extends ServerOptions {
    * request. Default: none.
    */
   apis?: readonly (string | ServiceApi)[]
+  /**
+   * Has tokens bound to a key that never leaves this process (RFC 9449), which `fetch` proves to have in each request. What
+   * `accessToken` gives is of no use then. Tokens that are not bound are refused. Default false: bearer tokens.
+   */
+  dpop?: boolean
   /** Seconds for a token request, body included, and for a `clientSecret` that is a function. Default 5. */
   timeout?: number
   /** Sends all requests, also those to APIs. Default: Node's `fetch`. */
@@ -83,6 +91,7 @@ const known: Record<keyof ClientCredentialsOptions, true> = {
   audience: true,
   parameters: true,
   apis: true,
+  dpop: true,
   timeout: true,
   fetch: true,
   onEvent: true,
@@ -137,6 +146,7 @@ export function clientCredentials(options: ClientCredentialsOptions): ServiceCli
     check,
   )
   const timeout = check.seconds('timeout', options.timeout, { default: 5, min: 0.1, max: 600 })
+  const wantsDPoP = check.boolean('dpop', options.dpop)
   check.function('fetch', options.fetch)
   check.function('onEvent', options.onEvent)
   const { clientId, fetch = globalThis.fetch } = options
@@ -145,6 +155,8 @@ export function clientCredentials(options: ClientCredentialsOptions): ServiceCli
   const emit = emitter(options.onEvent)
   const http = httpClient(options.fetch, timeout)
   const fixedMetadata = server.endpoints && configuredMetadata(server.endpoints, server.issuer)
+  // Tokens live no longer than this process, and so does their key.
+  const key = wantsDPoP ? newDPoPKey(now) : undefined
   const client = createTokenClient({
     clientId,
     credentials,
@@ -154,6 +166,7 @@ export function clientCredentials(options: ClientCredentialsOptions): ServiceCli
     http,
     algorithms,
     clockTolerance: 0,
+    ...(key && { dpopKeys: oneDPoPKey(key) }),
     timeout,
     emit,
     now,
@@ -166,6 +179,10 @@ export function clientCredentials(options: ClientCredentialsOptions): ServiceCli
     now,
   })
 
+  const nonces = apiNonces()
+  const apiToken = (accessToken: string): ApiToken =>
+    key ? dpopToken(accessToken, key, nonces) : bearerToken(accessToken)
+
   return {
     accessToken: async (request = {}) => {
       const checkRequest = checkOptions('accessToken', request, knownOfRequest)
@@ -176,11 +193,11 @@ export function clientCredentials(options: ClientCredentialsOptions): ServiceCli
       })
     },
     fetch: apiFetch({ apis, fetch })({
-      token: async (access) => bearerToken(await tokens.accessToken(access)),
+      token: async (access) => apiToken(await tokens.accessToken(access)),
       async inPlaceOf({ access_token }, access) {
         // The API's own answer tells more than that there is no other token.
         const another = await tokens.inPlaceOf(access_token, access).catch(() => undefined)
-        return another === undefined ? undefined : bearerToken(another)
+        return another === undefined ? undefined : apiToken(another)
       },
     }),
   }

@@ -89,6 +89,8 @@ export interface Steps {
   clientComplaints(op: Provider, request: RecordedRequest): string[]
   /** The grants of the token endpoint, by `grant_type`. */
   readonly grants: Readonly<Record<string, Grant>>
+  /** What is said to a token request whose DPoP proof is not taken. */
+  proofRefusal(op: Provider, request: RecordedRequest): Answer | undefined
   tokenResponse(op: Provider, authorization: Authorization): Awaitable<Record<string, unknown>>
   answerToken(op: Provider, response: Record<string, unknown>): Awaitable<Answer>
 

@@ -9,7 +9,7 @@ import { answerJwks, jwks } from './jwks.js'
 import type { Steps } from './provider.js'
 import { logoutToken, logoutTokenClaims, logoutTokenHeader } from './logout-token.js'
 import { answerRevocation } from './revocation.js'
-import { answerToken, grants, tokenResponse } from './token.js'
+import { answerToken, grants, proofRefusal, tokenResponse } from './token.js'
 import { answerUserinfo, userinfo } from './userinfo.js'
 
 export const correctSteps: Steps = {
@@ -22,6 +22,7 @@ export const correctSteps: Steps = {
   answerAuthorization,
   clientComplaints,
   grants,
+  proofRefusal,
   tokenResponse,
   answerToken,
   answerRevocation,

@@ -15,8 +15,10 @@ export async function token(op: Provider, request: RecordedRequest): Promise<Ans
   keepSecret(op, 'verifier', request.body.get('code_verifier'))
   const unauthenticated = complain(op, op.steps.clientComplaints(op, request))
   const malformed = complain(op, requestComplaints(request))
+  const refusal = op.steps.proofRefusal(op, request)
   // Before the grant is looked at: a client that is refused spends no code and no refresh token.
   if (unauthenticated) return json({ error: 'invalid_client' }, 401, { 'www-authenticate': 'Basic' })
+  if (refusal) return refusal
   const grant = Object.entries(op.steps.grants).find(([type]) => type === request.body.get('grant_type'))?.[1]
   const ungranted = complain(op, grant ? grant.complaints(op, request) : ['unsupported grant_type'])
   const authorization = grant?.authorization(op, request)
@@ -45,6 +47,11 @@ export async function tokenResponse(
     scope: authorization.parameters.get('scope'),
     id_token: idToken,
   }
+}
+
+/** A server that knows no DPoP looks at no proof. */
+export function proofRefusal(): undefined {
+  return undefined
 }
 
 export function answerToken(_op: Provider, response: Record<string, unknown>): Answer {

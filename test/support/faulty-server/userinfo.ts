@@ -41,5 +41,5 @@ function complaints(op: Provider, { query, headers, body }: RecordedRequest): st
 }
 
 function bearerToken({ headers, body }: RecordedRequest): string {
-  return /^Bearer (\S+)$/i.exec(headers.authorization ?? '')?.[1] ?? body.get('access_token') ?? ''
+  return /^(?:Bearer|DPoP) (\S+)$/i.exec(headers.authorization ?? '')?.[1] ?? body.get('access_token') ?? ''
 }
