@@ -179,7 +179,7 @@ export function clientCredentials(options: ClientCredentialsOptions): ServiceCli
   }
   insides.set(serviceClient, {
     apiTokens,
-    access: (wanted, check) => ({ access: checkedAccess(wanted, byDefault, check) }),
+    access: (wanted, checkWanted) => ({ access: checkedAccess(wanted, byDefault, checkWanted) }),
   })
   return serviceClient
 }
