@@ -1,5 +1,7 @@
 /** What the answer of a resource server says about the proof of its request (RFC 9449 §8.1 and §9). */
 
+import type { IncomingMessage } from 'node:http'
+
 export interface DPoPAnswer {
   readonly status: number
   /** The header `DPoP-Nonce`. */
@@ -33,5 +35,15 @@ export function dpopAnswer({ status, headers }: Response): DPoPAnswer {
     status,
     nonce: headers.get('dpop-nonce') ?? undefined,
     challenge: headers.get('www-authenticate') ?? undefined,
+  }
+}
+
+/** As `node:http` has it. */
+export function incomingDPoPAnswer({ statusCode: status = 0, headers }: IncomingMessage): DPoPAnswer {
+  const nonce = headers['dpop-nonce']
+  return {
+    status,
+    nonce: typeof nonce === 'string' ? nonce : undefined,
+    challenge: headers['www-authenticate'],
   }
 }

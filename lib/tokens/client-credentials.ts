@@ -13,7 +13,7 @@ import { checkedCredentials, checkedServer, type ServerOptions } from '../oauth/
 import { checkOptions, type OptionChecks } from '../options.js'
 import { apiFetch, type ApiFetch } from './api-fetch.js'
 import { apiNonces } from './api-nonces.js'
-import { bearerToken, dpopToken, type ApiToken } from './api-token.js'
+import { bearerToken, dpopToken, type ApiToken, type ApiTokens } from './api-token.js'
 import { checkedApis, type ApiOptions } from './listed-api.js'
 import { serviceTokens, type ServiceTokenOptions } from './service-tokens.js'
 
@@ -182,8 +182,15 @@ export function clientCredentials(options: ClientCredentialsOptions): ServiceCli
   const nonces = apiNonces()
   const apiToken = (accessToken: string): ApiToken =>
     key ? dpopToken(accessToken, key, nonces) : bearerToken(accessToken)
-
-  return {
+  const apiTokens: ApiTokens<ServiceAccess> = {
+    token: async (access) => apiToken(await tokens.accessToken(access)),
+    async inPlaceOf({ access_token }, access) {
+      // The API's own answer tells more than that there is no other token.
+      const another = await tokens.inPlaceOf(access_token, access).catch(() => undefined)
+      return another === undefined ? undefined : apiToken(another)
+    },
+  }
+  const serviceClient: ServiceClient = {
     accessToken: async (request = {}) => {
       const checkRequest = checkOptions('accessToken', request, knownOfRequest)
       const { minimumLifetime, forceRefresh = false, ...access } = request
@@ -192,15 +199,27 @@ export function clientCredentials(options: ClientCredentialsOptions): ServiceCli
         forceRefresh,
       })
     },
-    fetch: apiFetch({ apis, fetch })({
-      token: async (access) => apiToken(await tokens.accessToken(access)),
-      async inPlaceOf({ access_token }, access) {
-        // The API's own answer tells more than that there is no other token.
-        const another = await tokens.inPlaceOf(access_token, access).catch(() => undefined)
-        return another === undefined ? undefined : apiToken(another)
-      },
-    }),
+    fetch: apiFetch({ apis, fetch })(apiTokens),
   }
+  insides.set(serviceClient, {
+    apiTokens,
+    access: (wanted, checkWanted) => checkedAccess(wanted, byDefault, checkWanted),
+  })
+  return serviceClient
+}
+
+/** What other parts of this package need of a client, and its users do not. */
+interface Inside {
+  readonly apiTokens: ApiTokens<ServiceAccess>
+  /** What tokens are asked for, with the defaults of the client for what is left out. */
+  access(wanted: { scope?: string; resource?: string }, check: OptionChecks): ServiceAccess
+}
+
+const insides = new WeakMap<ServiceClient, Inside>()
+
+/** Nothing for what `clientCredentials` has not made. */
+export function insideOf(client: ServiceClient): Inside | undefined {
+  return insides.get(client)
 }
 
 /** What is asked for, with the defaults for what is left out. */
