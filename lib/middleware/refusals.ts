@@ -47,14 +47,15 @@ export function createRefusals(options: RefusalOptions): Refusals {
     if (navigation(req) === 'yes') {
       sendErrorPage(res, error, returnTo, forDeveloper)
     } else {
-      const hint = forDeveloper && error.hint !== undefined ? { hint: error.hint } : {}
-      sendJson(res, error.status, { ...error.toJSON(), ...wayIn(error), ...hint })
+      sendJson(res, error.status, { ...error.toJSON(), ...wayIn(error) })
     }
   }
 
   /** A script cannot follow a redirect to another origin; it can be told where the login is, and what for. */
-  function wayIn({ code, acrValues, maxAge }: OAuthError): object {
+  function wayIn({ code, acrValues, maxAge, hint }: OAuthError): object {
     if (code === 'login_required') return { login_url: loginPath }
+    // It is the script that has to be changed.
+    if (code === 'csrf_rejected' && forDeveloper) return { hint }
     if (acrValues === undefined && maxAge === undefined) return {}
     const demand = { ...(acrValues && { acr: acrValues }), ...(maxAge !== undefined && { maxAge }) }
     return {
