@@ -15,51 +15,20 @@ import { startApi } from './guard/api.js'
 import { startIssuer } from './guard/issuer.js'
 
 /** Whatever a host may be called that is this machine, its neighbours, or changes its mind. */
-const oddHosts: readonly string[] = [
-  ...['127.0.0.1', '127.1', '127.0.1', '127.000.000.001', '127.0.0.2', '127.127.127.127', '127.0.0.1.'],
-  ...[
-    '0x7f.1',
-    '0x7f.0.0.1',
-    '0x7f000001',
-    '2130706433',
-    '017700000001',
-    '0177.0.0.1',
-    '0177.1',
-    '0',
-    '0.0.0.0',
-  ],
-  ...['①②⑦.⓪.⓪.①', '１２７.0.0.1', '127。0。0。1', 'ⓛⓞⓒⓐⓛⓗⓞⓢⓣ', 'localhost%2e', '127.0.0.1%00'],
-  ...[
-    'localhost',
-    'localhost.',
-    'LOCALHOST',
-    'a.localhost',
-    'ip6-localhost',
-    'localhost.localdomain',
-    'broadcasthost',
-  ],
-  ...[
-    '[::1]',
-    '[::]',
-    '[0:0:0:0:0:0:0:1]',
-    '[0000::1]',
-    '[::1%25lo]',
-    '[::ffff:127.0.0.1]',
-    '[::ffff:7f00:1]',
-  ],
-  ...[
-    '[::127.0.0.1]',
-    '[64:ff9b::7f00:1]',
-    '[fe80::1]',
-    '[fc00::1]',
-    '[fd00:ec2::254]',
-    '[::ffff:169.254.169.254]',
-  ],
-  ...['169.254.169.254', '2852039166', '0xa9fea9fe', 'metadata.google.internal', 'kubernetes.default.svc'],
-  ...['10.0.0.1', '172.16.0.1', '192.168.0.1', '100.64.0.1', '198.18.0.1', '192.0.2.1', '224.0.0.1'],
-  ...['255.255.255.255', 'localtest.me', '127.0.0.1.nip.io', '7f000001.c0a80001.rbndr.us', 'rebind.example'],
-  ...['user@127.0.0.1', 'auth.example.com@127.0.0.1', '127.0.0.1\\@auth.example.com', 'xn--n3h.example'],
-]
+const oddHosts: readonly string[] = String.raw`
+  127.0.0.1 127.1 127.0.1 127.000.000.001 127.0.0.2 127.127.127.127 127.0.0.1. 127.0.0.1%00
+  0x7f.1 0x7f.0.0.1 0x7f000001 2130706433 017700000001 0177.0.0.1 0177.1 0 0.0.0.0
+  ①②⑦.⓪.⓪.① １２７.0.0.1 127。0。0。1 ⓛⓞⓒⓐⓛⓗⓞⓢⓣ localhost%2e xn--n3h.example
+  localhost localhost. LOCALHOST a.localhost ip6-localhost localhost.localdomain broadcasthost
+  [::1] [::] [0:0:0:0:0:0:0:1] [0000::1] [::1%25lo] [::ffff:127.0.0.1] [::ffff:7f00:1] [::127.0.0.1]
+  [64:ff9b::7f00:1] [fe80::1] [fc00::1] [fd00:ec2::254] [::ffff:169.254.169.254]
+  169.254.169.254 2852039166 0xa9fea9fe metadata.google.internal kubernetes.default.svc
+  10.0.0.1 172.16.0.1 192.168.0.1 100.64.0.1 198.18.0.1 192.0.2.1 224.0.0.1 255.255.255.255
+  localtest.me 127.0.0.1.nip.io 7f000001.c0a80001.rbndr.us rebind.example
+  user@127.0.0.1 auth.example.com@127.0.0.1 127.0.0.1\@auth.example.com
+`
+  .trim()
+  .split(/\s+/)
 
 /** A server on this machine, of which nobody should hear. */
 async function startTrap(): Promise<{ url: string; port: string; hits: readonly string[] }> {
@@ -253,14 +222,14 @@ describe('T117 addresses that are only data', () => {
       options: { userinfo: true },
       server: {
         fault: {
-          idTokenClaims: async (op, authorization) => ({
-            ...(await idTokenClaims(op, authorization)),
+          idTokenClaims: (op, authorization) => ({
+            ...idTokenClaims(op, authorization),
             ...distributed(op.elsewhere),
             ...pointing(op.elsewhere, ofPeople),
           }),
-          idTokenHeader: async (op) => {
+          idTokenHeader: (op) => {
             const { jku, x5u } = ofKeys(op.elsewhere)
-            return { ...(await idTokenHeader(op)), jku, x5u }
+            return { ...idTokenHeader(op), jku, x5u }
           },
           userinfo: (op, { subject }) => ({
             sub: subject,
