@@ -1,12 +1,13 @@
-/** The API as the app sees it: functions that take an access token. */
+/** The API as the app sees it: functions that take a `fetch` which shows whose request it is. */
 
+import { isOAuthError, type ApiFetch } from 'express-oauth-kit'
 import type { NewProject, Project, Report } from './projects.js'
 
 export interface ApiClient {
-  projects(token: string): Promise<readonly Project[]>
+  projects(fetch: ApiFetch): Promise<readonly Project[]>
   /** Nothing when it worked, otherwise what the API finds wrong with the project. */
-  createProject(token: string, project: NewProject): Promise<string | undefined>
-  report(token: string): Promise<Report>
+  createProject(fetch: ApiFetch, project: NewProject): Promise<string | undefined>
+  report(fetch: ApiFetch): Promise<Report>
 }
 
 /** The API cannot be reached, or did not do what it was asked. */
@@ -16,38 +17,48 @@ export class ApiError extends Error {
 
 const deadline = 10_000
 
+/** For a caller that brings a token of its own, which is for this very API. */
+export function fetchWith(token: string): ApiFetch {
+  return (url, { headers, ...init } = {}) => {
+    const shown = new Headers(headers)
+    shown.set('authorization', `Bearer ${token}`)
+    return fetch(url, { ...init, headers: shown })
+  }
+}
+
 export function apiClient(apiUrl: string): ApiClient {
   return {
-    async projects(token) {
-      const { projects } = await read<{ projects: Project[] }>('/v1/projects', token)
+    async projects(fetch) {
+      const { projects } = await read<{ projects: Project[] }>('/v1/projects', fetch)
       return projects
     },
-    async createProject(token, project) {
-      const answer = await send('/v1/projects', token, project)
+    async createProject(fetch, project) {
+      const answer = await send('/v1/projects', fetch, project)
       if (answer.ok) return undefined
       const problem = await explanation(answer)
       if (answer.status === 400) return problem
       throw new ApiError(`the API answered ${answer.status}: ${problem}`)
     },
-    report: (token) => read<Report>('/v1/admin/report', token),
+    report: (fetch) => read<Report>('/v1/admin/report', fetch),
   }
 
-  async function read<T>(path: string, token: string): Promise<T> {
-    const answer = await send(path, token)
+  async function read<T>(path: string, fetch: ApiFetch): Promise<T> {
+    const answer = await send(path, fetch)
     if (answer.ok) return JSON.parse(await answer.text())
     throw new ApiError(`the API answered ${answer.status}: ${await explanation(answer)}`)
   }
 
-  async function send(path: string, token: string, body?: unknown): Promise<Response> {
-    const headers = { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' }
+  async function send(path: string, fetch: ApiFetch, body?: unknown): Promise<Response> {
     const content = body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) }
     try {
       return await fetch(new URL(path, apiUrl), {
-        headers,
+        headers: { 'Content-Type': 'application/json' },
         ...content,
         signal: AbortSignal.timeout(deadline),
       })
     } catch (cause) {
+      // There is no token for it, which says nothing about the API.
+      if (isOAuthError(cause)) throw cause
       throw new ApiError(`the API at ${apiUrl} cannot be reached`, { cause })
     }
   }

@@ -20,7 +20,7 @@ import {
   type Store,
 } from 'express-oauth-kit'
 import session from 'express-session'
-import { apiClient } from './api-client.js'
+import { apiClient, fetchWith } from './api-client.js'
 import { assets, pageHeaders } from './page.js'
 import { explain } from './problems.js'
 import type { NewProject } from './projects.js'
@@ -92,6 +92,8 @@ export function createApp(options: AppOptions): Express {
     paths: { backchannelLogout: '/backchannel-logout' },
     scope,
     ...(resource !== undefined && { resource }),
+    // Where the users' access tokens may go, by `getAuth(req).fetch`.
+    apis: [new URL('/v1/', apiUrl).href],
     // OpenID Connect Core §11: without consent, a server may ignore offline_access.
     ...(scope.includes('offline_access') && { authorizationParameters: { prompt: 'consent' } }),
     storage,
@@ -109,7 +111,7 @@ export function createApp(options: AppOptions): Express {
   })
 
   app.get('/projects', requireScope('read:projects'), async (req, res) => {
-    const projects = await api.projects(await getAuth(req).accessToken())
+    const projects = await api.projects(getAuth(req).fetch)
     res.send(views.projectsPage(viewer(req), projects).markup)
   })
 
@@ -126,21 +128,22 @@ export function createApp(options: AppOptions): Express {
   // For this browser by its session, and for programs by a token of their own.
   const sessionOrToken = oauthBearer({ issuer, audience, session: true, onError: 'next' })
   app.get('/projects.json', sessionOrToken, requireScope('read:projects'), async (req, res) => {
-    const { kind, subject } = getAuth(req)
-    const projects = await api.projects(await getAuth(req).accessToken())
-    res.json({ for: subject, knownBy: kind === 'session' ? 'session' : 'token', projects })
+    const auth = getAuth(req)
+    // A program's token is for the API as well as for this route, or it would not be passed on.
+    const projects = await api.projects(auth.kind === 'session' ? auth.fetch : fetchWith(auth.token))
+    res.json({ for: auth.subject, knownBy: auth.kind === 'session' ? 'session' : 'token', projects })
   })
 
   const form = express.urlencoded({ extended: false, limit: '10kb' })
   app.post('/projects', sameOrigin(baseUrl), requireScope('write:projects'), form, async (req, res) => {
     const project: NewProject = req.body ?? {}
-    const problem = await api.createProject(await getAuth(req).accessToken(), project)
+    const problem = await api.createProject(getAuth(req).fetch, project)
     if (problem === undefined) res.redirect(303, '/projects')
     else res.status(400).send(views.newProjectPage(viewer(req), project, problem).markup)
   })
 
   app.get('/admin', requireLogin(), ask('admin:read'), requireScope('admin:read'), async (req, res) => {
-    const report = await api.report(await getAuth(req).accessToken())
+    const report = await api.report(getAuth(req).fetch)
     res.send(views.reportPage(viewer(req), report).markup)
   })
 
