@@ -25,6 +25,7 @@ export const documentLimit = 512_000
 
 /** `timeout` in seconds covers the whole exchange, body included. */
 export function httpClient(fetch: Fetch = globalThis.fetch, timeout = 5): HttpClient {
+  warnOfUnverifiedTls()
   return async (url, { limit, ...request }) => {
     if (!isSecure(new URL(url))) {
       throw new OAuthError('invalid_configuration', {
@@ -59,6 +60,18 @@ export function httpClient(fetch: Fetch = globalThis.fetch, timeout = 5): HttpCl
       headers: response.headers,
     })
   }
+}
+
+let isWarned = false
+
+/** Node says so, too, but at the first connection: by then somebody may have read the secrets that go with it. */
+function warnOfUnverifiedTls(): void {
+  if (isWarned || process.env['NODE_TLS_REJECT_UNAUTHORIZED'] !== '0') return
+  isWarned = true
+  process.emitWarning(
+    'NODE_TLS_REJECT_UNAUTHORIZED is 0: any server is taken for the authorization server, and is given secrets and tokens. Remove it; a private certificate authority goes into NODE_EXTRA_CA_CERTS, or into the option "fetch".',
+    { code: 'OAUTH_TLS_NOT_VERIFIED' },
+  )
 }
 
 async function readAtMost(limit: number, response: Response): Promise<Uint8Array<ArrayBuffer>> {

@@ -46,7 +46,7 @@ export {
   type ServiceClient,
   type ServiceTokenRequest,
 } from './tokens/client-credentials.js'
-export type { OAuthLoginOptions } from './middleware/oauth-login-options.js'
+export type { OAuthLoginOptions, UserApi } from './middleware/oauth-login-options.js'
 export type { LoginAttempt, LoginHook } from './middleware/callback.js'
 export type { StartLoginOptions } from './middleware/login.js'
 export type { Middleware } from './middleware/request.js'
@@ -60,6 +60,8 @@ export type { AuthorizationParameters, ResponseMode } from './oauth/authorizatio
 export type { ClientKey, TokenEndpointAuthMethod } from './oauth/client-authentication.js'
 export type { ClientSecret } from './oauth/client-secret.js'
 export type { ServerEndpoints } from './oauth/server-metadata.js'
+export type { ApiFetch } from './tokens/api-fetch.js'
+export type { ApiOptions } from './tokens/listed-api.js'
 export { memoryStore, type MemoryStoreOptions } from './stores/memory-store.js'
 export {
   postgresStore,

@@ -7,6 +7,7 @@ import type { AuthenticationDemand } from '../oauth/authentication.js'
 import type { CoversScope } from '../oauth/implied-scopes.js'
 import type { BearerAuth } from '../resource/bearer-auth.js'
 import type { AccessTokenOptions } from '../session/session-tokens.js'
+import type { ApiFetch } from '../tokens/api-fetch.js'
 import type { ApiTokens } from '../tokens/api-token.js'
 import type { CsrfRule } from './csrf.js'
 import type { StartLoginOptions } from './login.js'
@@ -24,11 +25,20 @@ export interface SessionAuth {
   /** Seconds since the epoch at which the session ends. */
   readonly expiresAt: number
   /**
-   * An access token that is still good; it is refreshed when it is due. Throws `login_required` when there is none any more, `server_unavailable` or `store_unavailable` when that is not
-   * the user's fault. With the option `dpop` it is bound to a key that only `fetch` and the proxy can prove: shown by itself,
-   * as a bearer token, APIs refuse it.
+   * An access token that is still good; it is refreshed when it is due. With the option `dpop` it is bound to a key that
+   * only `fetch` and the proxy can prove: shown by itself, APIs refuse it. Throws `login_required` when there is none any
+   * more, `server_unavailable` or `store_unavailable` when that is not the user's fault.
    */
   accessToken(options?: AccessTokenOptions): Promise<string>
+  /**
+   * `fetch` with the user's access token, for the option `apis` of `oauthLogin` only. Any other address is
+   * `url_not_allowed`, before a token is asked for. Redirects are handed back. A 401 is answered by one refresh and one
+   * more request, when the body can be sent again: anything but a stream. A 401 that is handed back is the API's last
+   * word: it refused another token, too, or there is none. There is no deadline but that of `init.signal`.
+   * Throws what `accessToken` and `fetch` throw, and `invalid_configuration` for an `init` that follows redirects or has
+   * an `Authorization` or `Cookie` header.
+   */
+  readonly fetch: ApiFetch
   /** Put it into a form as `csrf_token` where browsers may send neither `Sec-Fetch-Site` nor `Origin`. */
   readonly csrfToken: string
   /** Names this session for `endSession` of {@link OAuthLogin}: an app may keep and show it, it opens nothing. */

@@ -12,8 +12,11 @@ import {
 import type { ClientSecret } from '../oauth/client-secret.js'
 import type { ImpliedScopes } from '../oauth/implied-scopes.js'
 import type { ServerEndpoints } from '../oauth/server-metadata.js'
+import { checkedResource, checkedScope } from '../oauth/requested-access.js'
 import type { ServerOptions } from '../oauth/server-options.js'
+import type { AccessTokenOptions } from '../session/session-tokens.js'
 import type { Store } from '../stores/store.js'
+import { checkedApis, type ApiOptions, type ListedApi } from '../tokens/listed-api.js'
 import type { LoginHook } from './callback.js'
 
 export interface OAuthLoginOptions extends ServerOptions {
@@ -39,6 +42,12 @@ export interface OAuthLoginOptions extends ServerOptions {
   scope?: string
   /** The API that access tokens are for, where the server wants to know (RFC 8707). */
   resource?: string
+  /**
+   * The APIs that `getAuth(req).fetch` may call: all addresses below each URL, such as `https://api.example.com/v1/`. One
+   * may be an object with `url`, a `resource` or `scope` of its own, and `query` and `headers` for each request. Default:
+   * none.
+   */
+  apis?: readonly (string | UserApi)[]
   /**
    * Scopes that contain others, such as `{ admin: ['read:projects', 'write:projects'] }`: guards count them as granted.
    * Over several steps, too. Default: none.
@@ -106,12 +115,20 @@ export interface OAuthLoginOptions extends ServerOptions {
   timeout?: number
   /** Seconds for a call of `store`, or of express-session's. Default 2. */
   storeTimeout?: number
-  /** Sends all requests to the server: for proxies and private certificate authorities. Default: Node's `fetch`. */
+  /** Sends all requests, also those to APIs: for proxies and private certificate authorities. Default: Node's `fetch`. */
   fetch?: Fetch
   /** `answer`: a small page, or JSON for scripts. `next`: the error goes to the app's error handler. Default `answer`. */
   onError?: 'answer' | 'next'
   /** Is told what happens, for logs and metrics. Events carry no secret. */
   onEvent?: (event: OAuthEvent) => void
+}
+
+/** An API that is called for users, and what its access tokens are asked for; default: what the login asked for. */
+export interface UserApi extends ApiOptions {
+  /** The server's name of the API (RFC 8707). Default: the option `resource`. */
+  readonly resource?: string
+  /** Scopes that its tokens shall have, with one space between: some of those granted. Default: as the server gives them. */
+  readonly scope?: string
 }
 
 const known: Record<keyof OAuthLoginOptions, true> = {
@@ -125,6 +142,7 @@ const known: Record<keyof OAuthLoginOptions, true> = {
   baseUrl: true,
   scope: true,
   resource: true,
+  apis: true,
   impliedScopes: true,
   authorizationParameters: true,
   queryParameters: true,
@@ -156,6 +174,21 @@ const known: Record<keyof OAuthLoginOptions, true> = {
 /** Begins the checks. */
 export function loginOptionChecks(options: OAuthLoginOptions): OptionChecks {
   return checkOptions('oauthLogin', options, known)
+}
+
+const knownOfApi: Record<Exclude<keyof UserApi, keyof ApiOptions>, true> = { resource: true, scope: true }
+
+export function checkedApiList(
+  apis: OAuthLoginOptions['apis'],
+  check: OptionChecks,
+): ListedApi<AccessTokenOptions>[] {
+  return checkedApis(apis, knownOfApi, checkedAccess, check)
+}
+
+function checkedAccess({ resource, scope = '' }: Partial<UserApi>, check: OptionChecks): AccessTokenOptions {
+  const api = checkedResource(resource, check)
+  const scopes = checkedScope(scope, check).join(' ')
+  return { ...(api !== undefined && { resource: api }), ...(scopes !== '' && { scope: scopes }) }
 }
 
 export function checkedParameters(

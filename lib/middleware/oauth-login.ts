@@ -29,6 +29,7 @@ import { createTransactions } from '../session/transaction.js'
 import { createLeases } from '../stores/leases.js'
 import { isMemoryStore, memoryStore } from '../stores/memory-store.js'
 import { checkedStore, scopedStore } from '../stores/store.js'
+import { apiFetch } from '../tokens/api-fetch.js'
 import { createGate } from '../tokens/gate.js'
 import { createOutcomes } from '../tokens/outcomes.js'
 import { createRefresher } from '../tokens/refresh.js'
@@ -41,6 +42,7 @@ import { createFrontchannelLogout } from './frontchannel-logout.js'
 import { createLogin } from './login.js'
 import { createLogout } from './logout.js'
 import {
+  checkedApiList,
   checkedDurations,
   checkedMaxTransactions,
   checkedName,
@@ -80,6 +82,7 @@ export function oauthLogin(options: OAuthLoginOptions): OAuthLogin {
   const secrets = checkedSecrets('secrets', options.secrets, check)
   const parameters = checkedParameters(options, scope, check)
   const resource = checkedResource(options.resource, check)
+  const apis = checkedApiList(options.apis, check)
   const covers = checkedImpliedScopes(options.impliedScopes, check)
   const durations = checkedDurations(options, check)
   const name = checkedName(options.name ?? 'oauth', check)
@@ -224,6 +227,7 @@ export function oauthLogin(options: OAuthLoginOptions): OAuthLogin {
     refusals,
     freshLogin: fresh,
     sessionTokens,
+    apiFetch: apiFetch({ apis, fetch: options.fetch ?? globalThis.fetch }),
     clientId,
     origin: site.origin,
     covers,

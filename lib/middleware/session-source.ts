@@ -10,6 +10,7 @@ import { sessionHandle } from '../session/endings.js'
 import type { FreshLogin } from '../session/fresh-login.js'
 import type { AccessTokenOptions, SessionTokens, Visit } from '../session/session-tokens.js'
 import { csrfToken, type Session, type Sessions } from '../session/session.js'
+import type { ApiFetch } from '../tokens/api-fetch.js'
 import type { ApiTokens } from '../tokens/api-token.js'
 import type { AuthSource, BrowserSource, SessionAuth } from './auth.js'
 import { csrfRejected, isFromThisSite, isSafeMethod, type CsrfRule } from './csrf.js'
@@ -25,6 +26,7 @@ export interface SessionSourceOptions {
   refusals: Refusals
   freshLogin: FreshLogin
   sessionTokens: SessionTokens
+  apiFetch: (tokens: ApiTokens<AccessTokenOptions>) => ApiFetch
   clientId: string
   /** The origin of this site. */
   origin: string
@@ -135,12 +137,9 @@ export class SessionSource implements BrowserSource {
   #look(): Found | undefined {
     if (this.#found === undefined) {
       const [req, res] = [this.#req, this.#res]
-      const { sessions, sessionTokens, clientId } = this.#options
-      const session = sessions.read(req, res)
+      const session = this.#options.sessions.read(req, res)
       keepFromCaches(res)
-      this.#found = session
-        ? { session, auth: new SessionUser({ req, res, session }, sessionTokens, clientId) }
-        : null
+      this.#found = session ? { session, auth: new SessionUser({ req, res, session }, this.#options) } : null
     }
     return this.#found ?? undefined
   }
@@ -167,18 +166,18 @@ class SessionUser implements SessionAuth {
   readonly clientId: string
   readonly expiresAt: number
   readonly #visit: Visit
-  readonly #tokens: SessionTokens
+  readonly #options: SessionSourceOptions
 
-  constructor(visit: Visit, tokens: SessionTokens, clientId: string) {
+  constructor(visit: Visit, options: SessionSourceOptions) {
     const { session } = visit
     this.subject = session.subject
     this.issuer = session.issuer
     this.claims = session.claims
     this.scopes = session.scope
-    this.clientId = clientId
+    this.clientId = options.clientId
     this.expiresAt = session.endsAt
     this.#visit = visit
-    this.#tokens = tokens
+    this.#options = options
   }
 
   get sessionId(): string {
@@ -190,7 +189,12 @@ class SessionUser implements SessionAuth {
   }
 
   readonly accessToken: SessionAuth['accessToken'] = (options) =>
-    this.#tokens.accessToken(this.#visit, options)
+    this.#options.sessionTokens.accessToken(this.#visit, options)
 
-  readonly revoke: SessionAuth['revoke'] = () => this.#tokens.revoke(this.#visit)
+  readonly fetch: SessionAuth['fetch'] = (url, init) => {
+    const { apiFetch, sessionTokens } = this.#options
+    return apiFetch(sessionTokens.apiTokens(this.#visit))(url, init)
+  }
+
+  readonly revoke: SessionAuth['revoke'] = () => this.#options.sessionTokens.revoke(this.#visit)
 }

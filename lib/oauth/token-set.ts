@@ -14,6 +14,15 @@ export interface AccessToken {
   readonly scope: readonly string[]
   /** The thumbprint of the key that it is bound to; missing: a bearer token (RFC 9449 §6). */
   readonly jkt?: string
+  readonly replacement?: Replacement
+}
+
+/** What is noted of an access token that took the place of one which an API had refused. */
+export interface Replacement {
+  /** Seconds since the epoch until which it is not replaced when an API refuses it as well. */
+  readonly restsUntil: number
+  /** How many replacements it is the last of. */
+  readonly inARow: number
 }
 
 export interface TokenSet extends AccessToken {
@@ -62,19 +71,15 @@ export function tokenSet(
 }
 
 /** The access token alone. */
-export function accessTokenOf({
-  access_token,
-  expires_at,
-  refresh_at,
-  scope,
-  jkt,
-}: AccessToken): AccessToken {
+export function accessTokenOf(token: AccessToken): AccessToken {
+  const { access_token, expires_at, refresh_at, scope, jkt, replacement } = token
   return {
     access_token,
     ...(expires_at !== undefined && { expires_at }),
     ...(refresh_at !== undefined && { refresh_at }),
     scope,
     ...(jkt !== undefined && { jkt }),
+    ...(replacement !== undefined && { replacement }),
   }
 }
 

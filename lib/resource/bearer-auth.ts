@@ -1,5 +1,6 @@
 /** Who a request with an access token of its own is from. */
 
+import { OAuthError } from '../errors.js'
 import type { Claims } from '../jose/jwt.js'
 import type { AccessToken } from '../oauth/access-token.js'
 import type { ResourceDescription } from './resource-metadata.js'
@@ -30,6 +31,13 @@ export interface BearerAuth {
   readonly csrfToken: undefined
   /** The request's own token. */
   accessToken(options?: object): Promise<string>
+  /**
+   * Always throws `invalid_configuration`. A session's `fetch` shows a token that was issued to this app; this one was
+   * issued to the caller, for this API alone. An API behind it that took it would act for whoever has a token for some
+   * other place (the confused deputy), and its log would name the wrong client; MCP forbids to pass tokens through.
+   * Call it as the app itself (`clientCredentials`), or behind `oauthLogin`.
+   */
+  fetch(url: string | URL, init?: RequestInit): Promise<never>
 }
 
 /** The token is behind an accessor, so that a logged `req.auth` does not show it. */
@@ -79,6 +87,15 @@ export class BearerUser implements BearerAuth {
 
   async accessToken(): Promise<string> {
     return this.#token
+  }
+
+  async fetch(): Promise<never> {
+    const hint =
+      'The token of a request is for this API alone and is not passed on. Call the other API as the app itself, with clientCredentials(), or for a user with a session behind oauthLogin.'
+    throw new OAuthError('invalid_configuration', {
+      message: `fetch: this request is known by its own bearer token. ${hint}`,
+      hint,
+    })
   }
 }
 

@@ -6,7 +6,13 @@ import type { DPoPKeys } from '../oauth/dpop-keys.js'
 import type { AccessTokenRequest } from '../oauth/refresh-token.js'
 import { isResource } from '../oauth/requested-access.js'
 import { parseScope } from '../oauth/scope.js'
-import { accessTokenOf, withAccessToken, type AccessToken, type TokenSet } from '../oauth/token-set.js'
+import {
+  accessTokenOf,
+  withAccessToken,
+  type AccessToken,
+  type Replacement,
+  type TokenSet,
+} from '../oauth/token-set.js'
 import { apiNonces } from '../tokens/api-nonces.js'
 import { bearerToken, dpopToken, type ApiToken, type ApiTokens } from '../tokens/api-token.js'
 import type { Outcomes } from '../tokens/outcomes.js'
@@ -32,6 +38,12 @@ export interface AccessTokenOptions {
   resource?: string
   /** Scopes that the token shall have, with one space between: some of those granted. Default: as the server gives them. */
   scope?: string
+}
+
+/** What an access token has to be, for one request. */
+interface Demand extends AccessTokenOptions {
+  /** One that an API has refused: another is wanted, if there is one that is worth a try. */
+  readonly refused?: string
 }
 
 /** The request that asks, with the session that it belongs to. */
@@ -73,11 +85,18 @@ export interface SessionTokensOptions {
   now: () => number
 }
 
+/**
+ * Seconds that a replacement is not itself replaced when the API refuses it as well, and twice as many after each further
+ * one: an API that refuses every token would cost a refresh for each request, in every session.
+ */
+const firstRest = 60
+const longestRest = 3_600
+
 export function createSessionTokens(settings: SessionTokensOptions): SessionTokens {
   const { sessions, refresher, outcomes, furtherTokens, dpopKeys, grant, revoke, now } = settings
   const nonces = apiNonces()
 
-  async function accessToken(visit: Visit, options: AccessTokenOptions): Promise<AccessToken> {
+  async function accessToken(visit: Visit, options: Demand): Promise<AccessToken> {
     const { req, res, session } = visit
     const wanted = wantedToken(session, options)
     const kept = await sessions.tokens(req, session)
@@ -94,11 +113,11 @@ export function createSessionTokens(settings: SessionTokensOptions): SessionToke
     }
     if (isGivenUp(tokens)) throw loginRequired('revoked')
     const access = tokens === kept ? first : await wanted.find(tokens)
-    if (access && !isDue(access, options)) return access
+    if (access && (!isDue(access, options) || isRefusedInVain(access, tokens, options))) return access
     try {
       if (!isRefreshable(tokens)) throw loginRequired('access_token_expired')
       if (!sessions.canKeep(res))
-        throw answeredTooEarly('the access token has expired, and a new one cannot be kept in a cookie')
+        throw answeredTooEarly('another access token is needed, and a new one cannot be kept in a cookie')
       const renewed = await refresh(visit, wanted, access, options)
       sessions.send(req, res, session, renewed.tokens)
       return renewed.access
@@ -110,7 +129,7 @@ export function createSessionTokens(settings: SessionTokensOptions): SessionToke
       if (error instanceof TokensGivenUp) throw loginRequired('revoked')
       if (options.forceRefresh) throw error
       // A token that cannot be renewed just now serves until its end.
-      if (access && isGood(access, {})) return access
+      if (access && isGood(access, { ...options, minimumLifetime: 0 })) return access
       throw wanted.isOwn && isRefusal(error) ? loginRequired('refresh_refused', error) : error
     }
   }
@@ -119,7 +138,7 @@ export function createSessionTokens(settings: SessionTokensOptions): SessionToke
     { req, session }: Visit,
     wanted: WantedToken,
     replaced: AccessToken | undefined,
-    options: AccessTokenOptions,
+    options: Demand,
   ): Promise<RenewedTokens> {
     return refresher.refresh({
       family: familyOf(session),
@@ -133,7 +152,12 @@ export function createSessionTokens(settings: SessionTokensOptions): SessionToke
         if (isGivenUp(tokens)) throw new TokensGivenUp()
         return { tokens, access: await wanted.find(tokens) }
       },
-      grant: async (tokens) => wanted.sorted(await grant(tokens, session, wanted.request), tokens),
+      async grant(tokens) {
+        const renewed = await grant(tokens, session, wanted.request)
+        const isReplacement = replaced !== undefined && replaced.access_token === options.refused
+        const noted = isReplacement ? { ...renewed, replacement: nextReplacement(replaced) } : renewed
+        return wanted.sorted(noted, tokens)
+      },
       async save(renewed) {
         // A logout while the server was asked has the last word.
         if (!(await sessions.save(req, session, renewed.tokens))) {
@@ -152,18 +176,29 @@ export function createSessionTokens(settings: SessionTokensOptions): SessionToke
     return isOwn ? ownToken(request) : furtherToken(session, request, furtherTokens)
   }
 
-  function isGood({ expires_at, jkt }: AccessToken, options: AccessTokenOptions): boolean {
-    if (options.forceRefresh) return false
+  function isGood({ access_token, expires_at, jkt }: AccessToken, options: Demand): boolean {
+    if (options.forceRefresh || access_token === options.refused) return false
     // Its secret was taken out of the option "secrets", and nobody can use it any more.
     if (jkt !== undefined && !dpopKeys.named(jkt)) return false
     return expires_at === undefined || expires_at - now() >= Math.max(1, options.minimumLifetime ?? 0)
   }
 
-  function isDue(token: AccessToken, options: AccessTokenOptions): boolean {
+  function isDue(token: AccessToken, options: Demand): boolean {
     return !isGood(token, options) || (token.refresh_at !== undefined && now() >= token.refresh_at)
   }
 
-  async function sufficientToken(visit: Visit, options: AccessTokenOptions): Promise<AccessToken> {
+  /** Whether a token that was refused, though its time is not over, is the best there is for now. */
+  function isRefusedInVain(token: AccessToken, tokens: TokenSet, { refused }: Demand): boolean {
+    if (token.access_token !== refused || !isGood(token, {})) return false
+    return !isRefreshable(tokens) || now() < (token.replacement?.restsUntil ?? 0)
+  }
+
+  function nextReplacement({ replacement }: AccessToken): Replacement {
+    const inARow = (replacement?.inARow ?? 0) + 1
+    return { inARow, restsUntil: now() + Math.min(firstRest * 2 ** (inARow - 1), longestRest) }
+  }
+
+  async function sufficientToken(visit: Visit, options: Demand): Promise<AccessToken> {
     const token = await accessToken(visit, options)
     const missing = options.scope?.split(' ').filter((scope) => !token.scope.includes(scope)) ?? []
     if (missing.length === 0) return token
@@ -173,7 +208,7 @@ export function createSessionTokens(settings: SessionTokensOptions): SessionToke
     })
   }
 
-  async function apiToken(visit: Visit, wanted: AccessTokenOptions): Promise<ApiToken> {
+  async function apiToken(visit: Visit, wanted: Demand): Promise<ApiToken> {
     const { access_token, jkt } = await sufficientToken(visit, wanted)
     // A token that is good has its key at hand, or needs none.
     const key = dpopKeys.named(jkt)
@@ -197,11 +232,9 @@ export function createSessionTokens(settings: SessionTokensOptions): SessionToke
 
     apiTokens: (visit) => ({
       token: (wanted) => apiToken(visit, wanted),
-      async inPlaceOf(refused, wanted) {
-        const current = await apiToken(visit, wanted)
-        // Somebody else has had it replaced by now.
-        if (current.access_token !== refused.access_token) return current
-        return apiToken(visit, { ...wanted, forceRefresh: true })
+      async inPlaceOf({ access_token: refused }, wanted) {
+        const current = await apiToken(visit, { ...wanted, refused })
+        return current.access_token === refused ? undefined : current
       },
     }),
 
@@ -316,6 +349,6 @@ function loginRequired(reason: string, cause?: OAuthError): OAuthError {
 function answeredTooEarly(problem: string): OAuthError {
   return new OAuthError('invalid_configuration', {
     message: `${problem} once the response has begun`,
-    hint: 'Call accessToken() and revoke() before you write to the response, or set "storage" to "session".',
+    hint: 'Call accessToken(), fetch() and revoke() before you write to the response, or set "storage" to "session".',
   })
 }

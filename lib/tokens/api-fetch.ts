@@ -3,74 +3,107 @@
 import { OAuthError } from '../errors.js'
 import type { Fetch } from '../http.js'
 import { dpopAnswer } from '../oauth/dpop-answer.js'
-import type { ApiAllowList } from './api-allow-list.js'
-import type { ApiToken, ApiTokens } from './api-token.js'
+import { apiAllowList } from './api-allow-list.js'
+import type { ApiRequest, ApiToken, ApiTokens } from './api-token.js'
+import { isReservedHeader, type ListedApi } from './listed-api.js'
 
 /**
  * Like `fetch`, with the access token of the API. Redirects are handed back and never followed, because they would take
- * the token along. A 401 is answered by one more request with another token, if the body can be sent again.
+ * the token along. A 401 is answered by one more request with another token, if there is one and the body can be sent
+ * again: anything but a stream. There is no deadline but that of `init.signal`.
  * Throws `url_not_allowed` for an address that is not listed, before any token is asked for; `invalid_configuration` for
- * an `init` that wants something else; what asking for a token throws; and what `fetch` throws.
+ * an `init` with redirects or credentials of its own; what asking for a token throws; and what `fetch` throws.
  */
 export type ApiFetch = (url: string | URL, init?: RequestInit) => Promise<Response>
 
 export interface ApiFetchOptions<T> {
-  allowed: ApiAllowList<T>
-  tokens: ApiTokens<T>
+  apis: readonly ListedApi<T>[]
   fetch: Fetch
 }
 
-export function apiFetch<T>({ allowed, tokens, fetch }: ApiFetchOptions<T>): ApiFetch {
-  return async (target, init = {}) => {
-    const { url, api } = allowed(target)
-    const headers = ownHeaders(init)
-    // As `fetch` writes it on the wire.
-    const method = new Request(url, { method: init.method ?? 'GET' }).method
-    const isRepeatable = canBeSentAgain(init.body)
-    const sendOnce = async (token: ApiToken) => {
-      for (const [name, value] of Object.entries(token.headers({ method, url }))) headers.set(name, value)
-      const response = await fetch(url, { ...init, headers, redirect: 'manual' })
-      if (response.redirected) throw followed()
-      const wantsAnotherProof = token.wantsAnotherProof({ method, url }, dpopAnswer(response))
-      return { response, wantsAnotherProof }
-    }
-    const send = async (token: ApiToken) => {
-      const { response, wantsAnotherProof } = await sendOnce(token)
-      if (!wantsAnotherProof || !isRepeatable || init.signal?.aborted) return { response, wantsAnotherProof }
-      await response.body?.cancel()
-      return sendOnce(token)
-    }
+/** What all have in common who call these APIs; each comes with tokens of their own. */
+export function apiFetch<T>({ apis, fetch }: ApiFetchOptions<T>): (tokens: ApiTokens<T>) => ApiFetch {
+  const allowed = apiAllowList(apis)
+  return (tokens) =>
+    async (target, init = {}) => {
+      const { url: judged, api } = allowed(target)
+      const headers = ownHeaders(init, api)
+      const request: ApiRequest = { method: methodOf(init), url: withQuery(judged, api) }
+      const isRepeatable = canBeSentAgain(init.body)
 
-    const token = await tokens.token(api)
-    const { response, wantsAnotherProof } = await send(token)
-    // Nothing is wrong with a token whose proof is refused.
-    if (response.status !== 401 || wantsAnotherProof) return response
-    const another = tokens.inPlaceOf(token, api)
-    // A stream is spent. The next request has the other token.
-    if (!isRepeatable) {
-      another.catch(() => undefined)
-      return response
+      const send = async (token: ApiToken): Promise<Answer> => {
+        const shown = new Headers(headers)
+        for (const [name, value] of Object.entries(token.headers(request))) shown.set(name, value)
+        const { method, url } = request
+        const response = await fetch(url, { ...init, method, headers: shown, redirect: 'manual' })
+        if (response.redirected) throw followed()
+        return { response, wantsAnotherProof: token.wantsAnotherProof(request, dpopAnswer(response)) }
+      }
+      const sendAgain = async (token: ApiToken, { response }: Answer): Promise<Answer> => {
+        // Before the body is let go: with an aborted signal it would fail, and in other words.
+        init.signal?.throwIfAborted()
+        await response.body?.cancel()
+        return send(token)
+      }
+      const sendProven = async (token: ApiToken, before?: Answer): Promise<Answer> => {
+        const answer = await (before ? sendAgain(token, before) : send(token))
+        return answer.wantsAnotherProof && isRepeatable ? sendAgain(token, answer) : answer
+      }
+
+      init.signal?.throwIfAborted()
+      // Not cut short by the signal: what a refresh brings must reach the browser before the app answers it.
+      const token = await tokens.token(api.access)
+      const answer = await sendProven(token)
+      // The proof was refused, and the token may be as good as any.
+      if (answer.response.status !== 401 || answer.wantsAnotherProof) return answer.response
+      // For a stream, too: it is spent, but the next request has the other token.
+      const another = await tokens.inPlaceOf(token, api.access)
+      if (another === undefined || !isRepeatable) return answer.response
+      return (await sendProven(another, answer)).response
     }
-    const replacement = await another
-    if (replacement === undefined || init.signal?.aborted) return response
-    await response.body?.cancel()
-    return (await send(replacement)).response
-  }
+}
+
+interface Answer {
+  readonly response: Response
+  readonly wantsAnotherProof: boolean
 }
 
 /** A copy, so that no token stays in an object of the caller's. */
-function ownHeaders(init: RequestInit): Headers {
+function ownHeaders<T>(init: RequestInit, api: ListedApi<T>): Headers {
   if (init.redirect !== undefined && init.redirect !== 'manual')
     throw misuse(
       `"redirect" is "${init.redirect}"`,
       'Leave it out: redirects are handed back with their 3xx, because following one would take the token along.',
     )
   const headers = new Headers(init.headers)
-  for (const name of ['authorization', 'dpop', 'host']) {
-    if (headers.has(name))
-      throw misuse(`the header "${name}" is set`, 'Leave it out, or use fetch itself for this request.')
+  for (const name of headers.keys()) {
+    if (isReservedHeader(name))
+      throw misuse(
+        `the header "${name}" is set`,
+        'Leave it out, or use fetch itself for this request. Headers of a request to your app are not for others: pass on those that the API needs, by name.',
+      )
   }
+  for (const [name, value] of api.headers) if (!headers.has(name)) headers.set(name, value)
   return headers
+}
+
+/** Put into capitals by `fetch`; others go out as they are (Fetch §2.2.1). A proof has to name what is on the wire. */
+const normalized: ReadonlySet<string> = new Set(['DELETE', 'GET', 'HEAD', 'OPTIONS', 'POST', 'PUT'])
+
+function methodOf({ method = 'GET' }: RequestInit): string {
+  const inCapitals = method.toUpperCase()
+  return normalized.has(inCapitals) ? inCapitals : method
+}
+
+/** Behind what is there, which stays as it was judged. */
+function withQuery<T>(url: string, api: ListedApi<T>): string {
+  if (api.query.length === 0) return url
+  const { search, searchParams } = new URL(url)
+  const missing = api.query.filter(([name]) => !searchParams.has(name))
+  if (missing.length === 0) return url
+  const added = missing.map((pair) => pair.map(encodeURIComponent).join('=')).join('&')
+  // An address may end with a question mark and have no query for all that.
+  return `${url.replace(/\?$/, '')}${search === '' ? '?' : '&'}${added}`
 }
 
 function canBeSentAgain(body: RequestInit['body']): boolean {
@@ -79,6 +112,8 @@ function canBeSentAgain(body: RequestInit['body']): boolean {
     body === null ||
     typeof body === 'string' ||
     body instanceof URLSearchParams ||
+    body instanceof FormData ||
+    body instanceof Blob ||
     body instanceof ArrayBuffer ||
     ArrayBuffer.isView(body)
   )

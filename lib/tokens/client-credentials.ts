@@ -11,10 +11,10 @@ import { checkedResource, checkedScope } from '../oauth/requested-access.js'
 import { configuredMetadata, discoveredMetadata } from '../oauth/server-metadata.js'
 import { checkedCredentials, checkedServer, type ServerOptions } from '../oauth/server-options.js'
 import { checkOptions, type OptionChecks } from '../options.js'
-import { apiAllowList, apiUrlProblem } from './api-allow-list.js'
 import { apiFetch, type ApiFetch } from './api-fetch.js'
 import { apiNonces } from './api-nonces.js'
 import { bearerToken, dpopToken, type ApiToken } from './api-token.js'
+import { checkedApis, type ApiOptions } from './listed-api.js'
 import { serviceTokens, type ServiceTokenOptions } from './service-tokens.js'
 
 export interface ClientCredentialsOptions extends ServerOptions {
@@ -30,7 +30,8 @@ export interface ClientCredentialsOptions extends ServerOptions {
   parameters?: Readonly<Record<string, string | number>>
   /**
    * The APIs that `fetch` of the result may call: all addresses below each URL, such as `https://api.example.com/v1/`. One
-   * may be an object with `url` and a `scope`, `resource` or `audience` of its own. Default: none.
+   * may be an object with `url`, a `scope`, `resource` or `audience` of its own, and `query` and `headers` for each
+   * request. Default: none.
    */
   apis?: readonly (string | ServiceApi)[]
   /**
@@ -47,9 +48,7 @@ export interface ClientCredentialsOptions extends ServerOptions {
 }
 
 /** An API that the application calls, and what its tokens are asked for; default: as the options say. */
-export interface ServiceApi {
-  /** All below it, on the border of a path segment: `https://api.example.com/v1` is not `/v1x`. */
-  readonly url: string
+export interface ServiceApi extends ApiOptions {
   readonly scope?: string
   readonly resource?: string
   readonly audience?: string
@@ -74,8 +73,8 @@ export interface ServiceClient {
   accessToken(request?: ServiceTokenRequest): Promise<string>
   /**
    * `fetch` with a token, for the listed APIs only; `url_not_allowed` for any other address, before a token is asked for.
-   * Redirects are handed back. A 401 is answered by one more request with a new token when the body can be sent again
-   * (a string, bytes, URLSearchParams or none). An `Authorization` header of your own is refused.
+   * Redirects are handed back. A 401 is answered by one more request with a new token when the body can be sent again:
+   * anything but a stream. An `Authorization` or `Cookie` header of your own is refused.
    */
   fetch: ApiFetch
 }
@@ -106,7 +105,11 @@ const knownOfRequest: Record<keyof ServiceTokenRequest, true> = {
   forceRefresh: true,
 }
 
-const knownOfApi: Record<keyof ServiceApi, true> = { url: true, scope: true, resource: true, audience: true }
+const knownOfApi: Record<Exclude<keyof ServiceApi, keyof ApiOptions>, true> = {
+  scope: true,
+  resource: true,
+  audience: true,
+}
 
 /** Parameters that only this package sets. */
 const reserved: readonly string[] = [
@@ -136,7 +139,12 @@ export function clientCredentials(options: ClientCredentialsOptions): ServiceCli
     )
   const parameters = checkedParameters(options.parameters ?? {}, check)
   const byDefault = checkedAccess(options, { scope: [], parameters }, check)
-  const apis = checkedApis(options.apis ?? [], byDefault, check)
+  const apis = checkedApis(
+    options.apis,
+    knownOfApi,
+    (api, checkApi) => checkedAccess(api, byDefault, checkApi),
+    check,
+  )
   const timeout = check.seconds('timeout', options.timeout, { default: 5, min: 0.1, max: 600 })
   const wantsDPoP = check.boolean('dpop', options.dpop)
   check.function('fetch', options.fetch)
@@ -184,17 +192,13 @@ export function clientCredentials(options: ClientCredentialsOptions): ServiceCli
         forceRefresh,
       })
     },
-    fetch: apiFetch({
-      allowed: apiAllowList(apis),
-      tokens: {
-        token: async ({ access }) => apiToken(await tokens.accessToken(access)),
-        async inPlaceOf({ access_token }, { access }) {
-          // The API's own answer tells more than that there is no other token.
-          const another = await tokens.inPlaceOf(access_token, access).catch(() => undefined)
-          return another === undefined ? undefined : apiToken(another)
-        },
+    fetch: apiFetch({ apis, fetch })({
+      token: async (access) => apiToken(await tokens.accessToken(access)),
+      async inPlaceOf({ access_token }, access) {
+        // The API's own answer tells more than that there is no other token.
+        const another = await tokens.inPlaceOf(access_token, access).catch(() => undefined)
+        return another === undefined ? undefined : apiToken(another)
       },
-      fetch,
     }),
   }
 }
@@ -235,19 +239,4 @@ function checkedParameters(
       check.refuse(`parameters.${name}`, 'is not yours to set', 'remove it; there is an option for it')
   }
   return Object.fromEntries(Object.entries(parameters).map(([name, value]) => [name, String(value)]))
-}
-
-function checkedApis(
-  apis: readonly (string | ServiceApi)[],
-  byDefault: ServiceAccess,
-  check: OptionChecks,
-): { url: string; access: ServiceAccess }[] {
-  if (!Array.isArray(apis)) check.refuse('apis', 'is not a list', 'give a list of URLs')
-  return apis.map((given, index) => {
-    const api = typeof given === 'string' ? { url: given } : given
-    const checkApi = checkOptions(`clientCredentials: apis[${index}]`, api, knownOfApi)
-    const problem = apiUrlProblem(api.url)
-    if (problem) checkApi.refuse('url', problem.problem, problem.advice)
-    return { url: api.url, access: checkedAccess(api, byDefault, checkApi) }
-  })
 }

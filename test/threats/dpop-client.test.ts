@@ -6,12 +6,8 @@ import {
   getAuth,
   memoryStore,
   requireLogin,
-  type AccessTokenOptions,
   type ClientCredentialsOptions,
 } from '../../lib/index.js'
-import { browserSource } from '../../lib/middleware/auth.js'
-import { apiAllowList } from '../../lib/tokens/api-allow-list.js'
-import { apiFetch } from '../../lib/tokens/api-fetch.js'
 import { startApi, type Api } from '../support/api.js'
 import { startApp, type LoginOptions, type Router } from '../support/app.js'
 import { openBrowser } from '../support/browser.js'
@@ -92,14 +88,10 @@ describe('T76 an API', () => {
     api.answer = () => demand('a-nonce')
     const { server, app, signedIn } = await startStage({
       server: { fault: dpop },
-      options: { dpop: true },
+      options: { dpop: true, apis: [`${api.url}/`] },
       routes: ({ get }) =>
         get('/api', requireLogin(), async (req, res) => {
-          const tokens = browserSource(req)?.apiTokens()
-          if (!tokens) throw new Error('nobody is signed in')
-          const listed: { url: string } & AccessTokenOptions = { url: `${api.url}/` }
-          const fetchApi = apiFetch({ allowed: apiAllowList([listed]), tokens, fetch })
-          res.statusCode = (await fetchApi(`${api.url}/a`)).status
+          res.statusCode = (await getAuth(req).fetch(`${api.url}/a`)).status
           res.end()
         }),
     })
