@@ -25,9 +25,9 @@ export interface SessionAuth {
   /** Seconds since the epoch at which the session ends. */
   readonly expiresAt: number
   /**
-   * An access token that is still good; it is refreshed when it is due. Throws `login_required` when there is none any
-   * more, `server_unavailable` or `store_unavailable` when that is not the user's fault. With the option `dpop` it is bound
-   * to a key that only `fetch` and the proxy can prove: shown by itself, as a bearer token, APIs refuse it.
+   * An access token that is still good; it is refreshed when it is due. With the option `dpop` it is bound to a key that
+   * only `fetch` and the proxy can prove: shown by itself, APIs refuse it. Throws `login_required` when there is none any
+   * more, `server_unavailable` or `store_unavailable` when that is not the user's fault.
    */
   accessToken(options?: AccessTokenOptions): Promise<string>
   /**

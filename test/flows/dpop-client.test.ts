@@ -12,9 +12,6 @@ import {
   requireScope,
   type ClientCredentialsOptions,
 } from '../../lib/index.js'
-import { browserSource } from '../../lib/middleware/auth.js'
-import type { AccessTokenOptions } from '../../lib/session/session-tokens.js'
-import { apiFetch } from '../../lib/tokens/api-fetch.js'
 import { startApp, storages, type App, type LoginOptions, type Storage } from '../support/app.js'
 import { openBrowser, type Browser } from '../support/browser.js'
 import { signIn, startDPoPProvider } from '../support/dpop-provider.js'
@@ -44,9 +41,10 @@ async function startProjectsApi(issuer: string) {
       dpop: { baseUrl: url, nonceSecrets: [secret()], required: true },
     }),
   )
-  api.all('/v1/projects', requireScope('read:projects'), (req, res) => {
-    res.json({ for: getAuth(req).subject })
-  })
+  for (const path of ['/v1/projects', '/v1/narrow/projects'])
+    api.all(path, requireScope('read:projects'), (req, res) => {
+      res.json({ for: getAuth(req).subject })
+    })
   server.on('request', api)
   return { url, statuses }
 }
@@ -73,23 +71,19 @@ async function world({ storage = 'cookie', options, client, withoutResource }: W
         scope: 'openid offline_access read:projects write:projects',
         authorizationParameters: { prompt: 'consent' },
         ...(!withoutResource && { resource: api.url }),
+        apis: [`${api.url}/v1/`, { url: `${api.url}/v1/narrow/`, scope: 'read:projects' }],
         secrets,
         dpop: true,
         ...options,
         ...changes,
       },
       routes: ({ get }) => {
-        get('/projects', requireLogin(), async (req, res) => {
-          const { searchParams } = new URL(req.url ?? '', 'http://app')
-          const wanted = Object.fromEntries(searchParams) as AccessTokenOptions
-          const source = browserSource(req)
-          if (!source) throw new Error('nobody is signed in')
-          const listed = { url: `${api.url}/v1/`, access: wanted, query: [], headers: [] }
-          const fetchApi = apiFetch({ apis: [listed], fetch })(source.apiTokens())
-          const response = await fetchApi(`${api.url}/v1/projects?page=2`)
-          res.statusCode = response.status
-          res.end(await response.text())
-        })
+        for (const path of ['/projects', '/narrow/projects'])
+          get(path, requireLogin(), async (req, res) => {
+            const response = await getAuth(req).fetch(`${api.url}/v1${path}?page=2`)
+            res.statusCode = response.status
+            res.end(await response.text())
+          })
         get('/token', requireLogin(), async (req, res) => {
           const forceRefresh = (req.url ?? '').includes('refresh')
           const auth = getAuth(req)
@@ -170,8 +164,8 @@ describe.each(storages)('with storage "%s"', (storage) => {
   test('a token for less scope is bound as well, and shown with proofs', async () => {
     const { app, api, browser } = await world({ storage })
     await signIn(browser, `${app.url}/private`)
-    expect((await browser.visit(`${app.url}/projects?scope=read:projects`)).status).toBe(200)
-    expect((await browser.visit(`${app.url}/projects?scope=read:projects`)).status).toBe(200)
+    expect((await browser.visit(`${app.url}/narrow/projects`)).status).toBe(200)
+    expect((await browser.visit(`${app.url}/narrow/projects`)).status).toBe(200)
     // The session's own is there as before.
     expect((await browser.visit(`${app.url}/projects`)).status).toBe(200)
     expect(api.statuses).toEqual([401, 200, 200, 200])

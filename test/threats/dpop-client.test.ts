@@ -126,6 +126,15 @@ describe('T76 an API', () => {
     expect(server.counts.token).toBe(2)
   })
 
+  it('that asks many requests at once for the same nonce gets it from each of them', async () => {
+    const { api, client, server } = await service()
+    api.answer = ({ headers }) => (nonceIn(headers) === 'n' ? json({}) : demand('n'))
+    await client.accessToken()
+    const answers = await Promise.all([1, 2, 3, 4, 5].map(async (n) => client.fetch(`${api.url}/${n}`)))
+    expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200, 200])
+    expect([api.requests.length, server.counts.token]).toEqual([10, 1])
+  })
+
   it('tells its next nonce with any answer', async () => {
     const { api, client } = await service()
     let count = 0
