@@ -1,16 +1,24 @@
 /**
- * A comparison that other work on the machine cannot spoil: short slices in turn, bare Express before and after each
- * contestant, and the median over all rounds of what each took beside its neighbours.
+ * A comparison that other work on the machine cannot spoil: many short slices, in a new order each round, so that nothing
+ * that comes and goes by a beat of its own meets the same contestant each time. Of each contestant the undisturbed slices
+ * count. A slice is long enough for a collection or two of young garbage; full collections are rarer, and not in it.
  */
 import { execFile } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { promisify } from 'node:util'
 import { startWorker, type Worker } from '../test/campaigns/support/workers.js'
-import { quantile } from '../test/campaigns/support/quantile.js'
 import type { Setting } from './contestants.js'
 import type { LoadWorker, Tokens } from './load-worker.js'
 import type { ServerWorker } from './server-worker.js'
+import { undisturbed } from './undisturbed.js'
 
-export const bareExpress = 'bare Express'
+const bareExpress = 'bare Express'
+/** The same once more: by what it differs from the first, the machine may be off with everything else. */
+export const control = 'bare Express again'
+
+export const tolerated = 0.05
+/** As many times the rounds are played while the control is off; all of them count then. */
+const mostTimes = 3
 
 export interface Bout {
   readonly names: readonly string[]
@@ -25,7 +33,6 @@ export interface Effort {
   readonly slice: number
 }
 
-/** Medians over all rounds. */
 export interface Score {
   readonly name: string
   /** Processor time of bare Express, by that of the contestant, per request. */
@@ -41,84 +48,91 @@ export interface Score {
   readonly rate: number
 }
 
+/** Microseconds per request: of the processor, of the thread that runs JavaScript, and from the first to the last. */
 interface Slice {
   readonly all: number
   readonly main: number
-  readonly rate: number
+  readonly passed: number
 }
 
+/** Of all names, and of the control, which is in every bout. */
 export async function play(
   { names, tokens, status = 200 }: Bout,
   setting: Setting,
   load: Worker<LoadWorker>,
   { rounds, slice }: Effort,
 ): Promise<Score[]> {
+  const everybody = [bareExpress, control, ...names.filter((name) => name !== control)]
   const entry = new URL('server-worker.ts', import.meta.url)
-  const server = await startWorker<ServerWorker>(entry, { names: [bareExpress, ...names], setting })
+  const server = await startWorker<ServerWorker>(entry, { names: everybody, setting })
   try {
     await pin(server.pid, 0)
-    const [bareUrl = '', ...urls] = server.ready
-    const measured = async (url: string): Promise<Slice> => {
-      const before = await server.call('usage')
-      const drive = { url, tokens, time: slice, status: url === bareUrl ? 200 : status }
-      const { requests, seconds } = await load.call('drive', drive)
-      const after = await server.call('usage')
-      return {
-        all: (after.allThreads - before.allThreads) / requests,
-        main: (after.mainThread - before.mainThread) / requests,
-        rate: requests / seconds,
-      }
-    }
+    const contestants = everybody.map((name, index) => ({
+      name,
+      url: server.ready[index] ?? '',
+      expected: name === bareExpress || name === control ? 200 : status,
+      slices: [] as Slice[],
+    }))
     // Until all code is compiled, and what is remembered is known.
-    const warmUp = Math.max(2 * tokens.count, 8_000)
-    for (const url of server.ready)
-      await load.call('drive', { url, tokens, requests: warmUp, status: url === bareUrl ? 200 : status })
+    const requests = Math.max(tokens.count, 4_000)
+    for (const { url, expected } of contestants)
+      await load.call('drive', { url, tokens, requests, status: expected })
 
-    const slices = new Map<string, { own: Slice; bare: Slice }[]>(names.map((name) => [name, []]))
-    for (let round = 0; round < rounds; round += 1) {
-      let before = await measured(bareUrl)
-      for (const [index, name] of names.entries()) {
-        const own = await measured(urls[index] ?? '')
-        const after = await measured(bareUrl)
-        slices.get(name)?.push({ own, bare: mean(before, after) })
-        before = after
+    const playRound = async () => {
+      for (const { url, expected, slices } of shuffled(contestants)) {
+        const before = await server.call('usage')
+        const driven = await load.call('drive', { url, tokens, time: slice, status: expected })
+        const after = await server.call('usage')
+        slices.push({
+          all: (after.allThreads - before.allThreads) / driven.requests,
+          main: (after.mainThread - before.mainThread) / driven.requests,
+          passed: (driven.seconds * 1_000_000) / driven.requests,
+        })
       }
     }
-    return names.map((name) => score(name, slices))
+    let scores: Score[] = []
+    for (let times = 0; times < mostTimes && !isTrusted(scores); times += 1) {
+      for (let round = 0; round < rounds; round += 1) await playRound()
+      scores = scoresOf(contestants.map(({ name, slices }) => ({ name, taken: sliceOf(slices) })))
+    }
+    return scores
   } finally {
     await server.stop()
   }
 }
 
-function score(name: string, slices: ReadonlyMap<string, readonly { own: Slice; bare: Slice }[]>): Score {
-  const rounds = slices.get(name) ?? []
-  const share = (one: (typeof rounds)[number]) => one.bare.all / one.own.all
-  const others = [...slices].map(([other, theirs]): [string, number] => [
-    other,
-    median(rounds.map((own, round) => share(own) / share(theirs[round] ?? own))),
-  ])
+/** Whether the control says that this machine is in a state to compare. */
+export function isTrusted(scores: readonly Score[]): boolean {
+  const { share = 0 } = scores.find(({ name }) => name === control) ?? {}
+  return Math.abs(share - 1) <= tolerated
+}
+
+function sliceOf(slices: readonly Slice[]): Slice {
   return {
+    all: undisturbed(slices.map(({ all }) => all)),
+    main: undisturbed(slices.map(({ main }) => main)),
+    passed: undisturbed(slices.map(({ passed }) => passed)),
+  }
+}
+
+function scoresOf(results: readonly { name: string; taken: Slice }[]): Score[] {
+  const [bare, ...others] = results
+  if (!bare) return []
+  return others.map(({ name, taken }) => ({
     name,
-    share: median(rounds.map(share)),
-    shares: Object.fromEntries(others),
-    total: median(rounds.map(({ own }) => own.all)),
-    added: median(rounds.map(({ own, bare }) => own.all - bare.all)),
-    addedToMainThread: median(rounds.map(({ own, bare }) => own.main - bare.main)),
-    rate: median(rounds.map(({ own, bare }) => own.rate / bare.rate)),
-  }
+    share: bare.taken.all / taken.all,
+    shares: Object.fromEntries(others.map((other) => [other.name, other.taken.all / taken.all])),
+    total: taken.all,
+    added: taken.all - bare.taken.all,
+    addedToMainThread: taken.main - bare.taken.main,
+    rate: bare.taken.passed / taken.passed,
+  }))
 }
 
-function mean(one: Slice, other: Slice): Slice {
-  const half = (a: number, b: number) => (a + b) / 2
-  return {
-    all: half(one.all, other.all),
-    main: half(one.main, other.main),
-    rate: half(one.rate, other.rate),
-  }
-}
-
-function median(values: readonly number[]): number {
-  return quantile(values, 0.5)
+function shuffled<T>(values: readonly T[]): T[] {
+  const mixed: T[] = []
+  for (const value of values) mixed.splice(randomInt(mixed.length + 1), 0, value)
+  return mixed
 }
 
 /** All threads of a process to one processor, where the machine can do that. */

@@ -1,12 +1,12 @@
 /**
  * What a guard costs by itself: its middleware is called without HTTP, with a new request object and a new header text each
- * time, as a socket would bring them. Contestants take turns in short slices, and the quickest slice of each counts: other
- * work on the machine only ever makes a slice slower.
+ * time, as a socket would bring them. Contestants take turns in short slices, and the undisturbed ones of each count.
  */
 import { IncomingMessage, ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
 import type { RequestHandler } from 'express'
 import { contestants, type Setting } from './contestants.js'
+import { undisturbed } from './undisturbed.js'
 
 export interface Cost {
   readonly name: string
@@ -15,9 +15,13 @@ export interface Cost {
   readonly main: number
 }
 
-/** Requests of a slice, and of them so many at once, as a server under load has them. */
-const sliceOf = 4_000
+type Slice = Omit<Cost, 'name'>
+
+/** Of them so many at once, as a server under load has them. */
+export const requestsOfSlice = 1_600
 const atOnce = 16
+/** Slices of each. */
+const warmUp = 7
 
 export async function costs(
   names: readonly string[],
@@ -28,41 +32,36 @@ export async function costs(
   // From bytes each time: a text that was looked up before would bring its hash along.
   const headers = tokens.map((token) => Buffer.from(`Bearer ${token}`, 'latin1'))
   const runners = names.map((name) => ({ name, handlers: contestants[name]?.(setting) ?? [] }))
-  const quickest = new Map<string, { all: number; main: number }>()
-  const note = (name: string, { all, main }: { all: number; main: number }) => {
-    const known = quickest.get(name) ?? { all: Infinity, main: Infinity }
-    quickest.set(name, { all: Math.min(known.all, all), main: Math.min(known.main, main) })
-  }
+  const nothing: Slice[] = []
+  const slices = new Map<string, Slice[]>(names.map((name) => [name, []]))
   let next = 0
   const header = () => headers[(next += 1) % headers.length]?.toString('latin1') ?? ''
 
-  for (let round = -2; round < rounds; round += 1) {
+  for (let round = -warmUp; round < rounds; round += 1) {
     for (const { name, handlers } of runners) {
-      const nothing = await slice([], header)
+      const without = await slice([], header)
       const own = await slice(handlers, header)
       if (round < 0) continue // until all code is compiled
-      note('', nothing)
-      note(name, own)
+      nothing.push(without)
+      slices.get(name)?.push(own)
     }
   }
-  const { all: allOfNothing = 0, main: mainOfNothing = 0 } = quickest.get('') ?? {}
-  return names.map((name) => {
-    const { all, main } = quickest.get(name) ?? { all: 0, main: 0 }
-    return { name, all: all - allOfNothing, main: main - mainOfNothing }
-  })
+  const mean = (some: readonly Slice[], thread: keyof Slice) => undisturbed(some.map((one) => one[thread]))
+  return [...slices].map(([name, own]) => ({
+    name,
+    all: mean(own, 'all') - mean(nothing, 'all'),
+    main: mean(own, 'main') - mean(nothing, 'main'),
+  }))
 }
 
-async function slice(
-  handlers: readonly RequestHandler[],
-  header: () => string,
-): Promise<{ all: number; main: number }> {
+async function slice(handlers: readonly RequestHandler[], header: () => string): Promise<Slice> {
   const cpu = process.cpuUsage()
   const loop = performance.eventLoopUtilization()
-  for (let done = 0; done < sliceOf; done += atOnce)
+  for (let done = 0; done < requestsOfSlice; done += atOnce)
     await Promise.all(Array.from({ length: atOnce }, () => passed(handlers, header())))
   const used = process.cpuUsage(cpu)
   const { active } = performance.eventLoopUtilization(loop)
-  return { all: (used.user + used.system) / sliceOf, main: (active * 1_000) / sliceOf }
+  return { all: (used.user + used.system) / requestsOfSlice, main: (active * 1_000) / requestsOfSlice }
 }
 
 const socket = new Socket()

@@ -8,14 +8,15 @@ import type { ServerWorker } from './server-worker.js'
 export interface MemoryOptions {
   readonly setting: Setting
   readonly load: Worker<LoadWorker>
-  readonly quick: boolean
+  /** Others that come after those that are remembered. */
+  readonly flood: number
 }
 
 /** Tokens that a guard remembers by default. */
 const remembered = 20_000
 const mb = (bytes: number) => `${(bytes / 1_000_000).toFixed(1)} MB`
 
-export async function measureMemory({ setting, load, quick }: MemoryOptions): Promise<string[]> {
+export async function measureMemory({ setting, load, flood }: MemoryOptions): Promise<string[]> {
   const server = await startWorker<ServerWorker>(new URL('server-worker.ts', import.meta.url), {
     names: ['oauthBearer'],
     setting,
@@ -35,18 +36,23 @@ export async function measureMemory({ setting, load, quick }: MemoryOptions): Pr
     const before = await server.call('memory')
     await fresh(remembered)
     const full = await server.call('memory')
-    const many = quick ? 100_000 : 1_000_000
-    await fresh(many / 2)
-    const half = await server.call('memory')
-    await fresh(many / 2)
-    const after = await server.call('memory')
-    return [
+    const lines = [
       '',
-      '### Memory',
+      `### Memory: ${setting.algorithm}`,
       '',
       `- ${remembered} tokens take ${mb(full.heapUsed - before.heapUsed)} of heap.`,
-      `- After ${many / 2} and ${many} others the heap holds ${mb(half.heapUsed - before.heapUsed)} and ${mb(after.heapUsed - before.heapUsed)}, and the process ${mb(half.rss)} and ${mb(after.rss)}.`,
     ]
+    const steps = flood === 0 ? [] : [0.1, 0.25, 0.5, 0.75, 1]
+    let sent = 0
+    for (const step of steps) {
+      await fresh(flood * step - sent)
+      sent = flood * step
+      const { heapUsed, rss } = await server.call('memory')
+      lines.push(
+        `- After ${sent} others the heap holds ${mb(heapUsed - before.heapUsed)}, and the process ${mb(rss)}.`,
+      )
+    }
+    return lines
   } finally {
     await server.stop()
   }

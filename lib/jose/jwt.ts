@@ -48,7 +48,7 @@ export function parseJwt(token: string, accepted: readonly Algorithm[] = algorit
     !endsCanonically(token, claimsEnd + 1, token.length)
   )
     throw invalidToken('encoding')
-  const header = jsonObjectIn(token.slice(0, headerEnd))
+  const header = headerIn(token.slice(0, headerEnd))
   const claims = jsonObjectIn(token.slice(headerEnd + 1, claimsEnd))
   if (!header || !claims) throw invalidToken('not_a_jwt')
 
@@ -65,6 +65,14 @@ export function parseJwt(token: string, accepted: readonly Algorithm[] = algorit
     ...(kid !== undefined && { kid }),
     ...(typ !== undefined && { typ: typ.toLowerCase().replace(/^application\//, '') }),
   }
+}
+
+/** The last one that was read, by its text: a server puts the same before each of its tokens. */
+let lastHeader: { readonly segment: string; readonly members: Claims | undefined } | undefined
+
+function headerIn(segment: string): Claims | undefined {
+  if (lastHeader?.segment !== segment) lastHeader = { segment, members: jsonObjectIn(segment) }
+  return lastHeader.members
 }
 
 /** What a JWT says, whoever signed it by whatever algorithm; nothing where that cannot be read. It proves nothing. */

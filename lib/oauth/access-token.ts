@@ -2,7 +2,7 @@
 
 import { checkTimes } from '../jose/time.js'
 import { invalidToken, shownClaim, type Claims, type UnverifiedJwt } from '../jose/jwt.js'
-import { scopesIn } from './scope.js'
+import { sharedScopesIn } from './scope.js'
 
 /** What says that a token is for this API. */
 export interface AudienceRule {
@@ -31,6 +31,7 @@ export interface AccessToken {
   readonly claims: Claims
   readonly subject: string | undefined
   readonly clientId: string | undefined
+  /** They cannot be changed. */
   readonly scopes: readonly string[]
   /** Seconds since the epoch. */
   readonly expiresAt: number
@@ -63,7 +64,7 @@ export function judgeAccessToken(
     // Not before somebody asks, who has verified the token: to read thousands of words takes longer than a signature does.
     get scopes() {
       // The registered claim (RFC 8693 §4.2) is the last word, also where it is empty: both together could only add up to more.
-      return scopesIn(claims['scope'] ?? claims['scp'])
+      return sharedScopesIn(claims['scope'] ?? claims['scp'])
     },
   }
 }

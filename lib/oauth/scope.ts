@@ -1,6 +1,7 @@
 /** Scopes: space-delimited, case-sensitive tokens (RFC 6749 §3.3). */
 
 import { OAuthError } from '../errors.js'
+import { keptInUse } from '../kept-in-use.js'
 
 const scopeToken = /^[\x21\x23-\x5b\x5d-\x7e]+$/
 
@@ -18,6 +19,18 @@ export function parseScope(text: string): string[] | undefined {
 export function scopesIn(value: unknown): string[] {
   const words: unknown[] = typeof value === 'string' ? value.split(' ') : Array.isArray(value) ? value : []
   return [...new Set(words.filter(isScopeToken))]
+}
+
+const lists = keptInUse<readonly string[]>({ most: 1_000 })
+const longestListKept = 1_000
+
+/**
+ * The same for those that last. Few lists go round among many tokens: each is read once, and is one object for all of them,
+ * which nobody can change.
+ */
+export function sharedScopesIn(value: unknown): readonly string[] {
+  const read = () => Object.freeze(scopesIn(value))
+  return typeof value === 'string' && value.length <= longestListKept ? lists.get(value, read) : read()
 }
 
 /** Says which scopes were needed, and to the developer which were there. */

@@ -58,7 +58,7 @@ export class BearerUser implements BearerAuth {
     this.issuer = issuer
     this.subject = verified.subject
     this.claims = deeplyFrozen(verified.claims)
-    this.scopes = Object.freeze(verified.scopes)
+    this.scopes = verified.scopes
     this.clientId = verified.clientId
     this.expiresAt = verified.expiresAt
     Object.freeze(this)

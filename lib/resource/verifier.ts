@@ -6,7 +6,7 @@ import { emitter, type Emit, type OAuthEvent } from '../events.js'
 import { httpClient, type Fetch } from '../http.js'
 import { invalidToken, parseJwt, shownClaim, type Algorithm, type UnverifiedJwt } from '../jose/jwt.js'
 import { verifySignature } from '../jose/verify.js'
-import { judgeAccessToken } from '../oauth/access-token.js'
+import { judgeAccessToken, type AccessToken } from '../oauth/access-token.js'
 import { checkOptions, type OptionChecks } from '../options.js'
 import { BearerUser, type BearerAuth } from './bearer-auth.js'
 import { credentialsOf, isRepeated, longestHeader, type AuthScheme, type Credentials } from './credentials.js'
@@ -15,7 +15,7 @@ import { proofOfPossession, type ProofOptions } from './proof-of-possession.js'
 import { audienceOf, isResourceDescription, type ResourceDescription } from './resource-metadata.js'
 import type { AskedIssuer, TrustedIssuer } from './trusted-issuer.js'
 import { trustedIssuers, type Issuers, type IssuersOptions, type TrustChoice } from './trusted-issuers.js'
-import { verifiedTokens, type VerifiedToken } from './verified-tokens.js'
+import { verifiedTokens } from './verified-tokens.js'
 
 /** All there is to say; {@link VerifierOptions} says what must be said. */
 export interface VerifierSettings extends IssuerDetails, ProofOptions {
@@ -138,48 +138,41 @@ export function tokenVerifier(options: VerifierSettings, check: OptionChecks): T
   const tokens = maxEntries === 0 ? undefined : verifiedTokens({ maxEntries, clock })
 
   /** Everything that can be judged without keys comes first, so that junk never reaches the network. */
-  async function verifyToken(
+  async function verifiedUser(
     { scheme, token }: Credentials,
     req: IncomingMessage | undefined,
-  ): Promise<VerifiedToken> {
+  ): Promise<BearerUser> {
     const header = `${scheme} ${token}`
     const known = () => tokens?.get(header)
     const good = issuers.isFixed ? known() : undefined
-    if (good) return good
+    if (good) return good.auth
     const jwt = parseJwt(token)
     const named = issuers.of(jwt.claims, req)
     const issuer = named instanceof Promise ? await named : named
     // Asked after the app, which may take its time: meanwhile tokens expire and keys are withdrawn.
     const remembered = issuers.isFixed ? undefined : known()
-    if (remembered?.issuer === issuer) return remembered
-    const verified = await verifiedBy(issuer, jwt, { scheme, header })
-    tokens?.keep(verified)
-    return verified
+    if (remembered?.issuer === issuer) return remembered.auth
+    const accessToken = judge(jwt, issuer)
+    const isBound = possession.isBound(scheme, accessToken.claims)
+    const signer = verifySignature(issuer.keySet, jwt)
+    const key = signer instanceof Promise ? await signer : signer
+    // Cut from the header that is kept, so that both are one string in memory.
+    const own = header.slice(scheme.length + 1)
+    const auth = new BearerUser(own, issuer.issuer, accessToken, protectedResource)
+    const until = accessToken.expiresAt + clockTolerance
+    const isEnough = issuers.isFixed && validate === undefined && !isBound
+    tokens?.keep({ header, auth, until, key, issuer, isEnough })
+    return auth
   }
 
-  async function verifiedBy(
-    issuer: TrustedIssuer,
-    jwt: UnverifiedJwt,
-    { scheme, header }: { scheme: AuthScheme; header: string },
-  ): Promise<VerifiedToken> {
-    const { keySet, algorithms } = issuer
+  function judge(jwt: UnverifiedJwt, issuer: TrustedIssuer): AccessToken {
+    const { algorithms } = issuer
     if (!algorithms.includes(jwt.algorithm))
       throw invalidToken(
         'algorithm',
         `"alg" is ${jwt.algorithm}, expected is one of ${shownClaim(algorithms)}`,
       )
-    const accessToken = judgeAccessToken(jwt, issuer)
-    const isBound = possession.isBound(scheme, accessToken.claims)
-    const key = verifySignature(keySet, jwt)
-    return {
-      header,
-      key: key instanceof Promise ? await key : key,
-      issuer,
-      // Cut from the header that is kept, so that both are one string in memory.
-      auth: new BearerUser(header.slice(scheme.length + 1), issuer.issuer, accessToken, protectedResource),
-      until: accessToken.expiresAt + clockTolerance,
-      isEnough: issuers.isFixed && validate === undefined && !isBound,
-    }
+    return judgeAccessToken(jwt, issuer)
   }
 
   /** What its server said is remembered by the token alone. How the token came is judged for each request. */
@@ -197,11 +190,9 @@ export function tokenVerifier(options: VerifierSettings, check: OptionChecks): T
     return auth
   }
 
-  async function bearerUser(credentials: Credentials, req?: IncomingMessage): Promise<BearerUser> {
+  function bearerUser(credentials: Credentials, req?: IncomingMessage): Promise<BearerUser> {
     const asked = issuers.asked(credentials.token)
-    if (asked) return introspectedToken(credentials, asked)
-    const { auth } = await verifyToken(credentials, req)
-    return auth
+    return asked ? introspectedToken(credentials, asked) : verifiedUser(credentials, req)
   }
 
   /** The app's own check comes last, so that it never sees a token that is not good. */

@@ -33,6 +33,20 @@ test('a JWT is taken apart', () => {
   expect(Object.keys(parseJwt(jws({ alg: 'RS256' })))).toEqual(['token', 'algorithm', 'claims'])
 })
 
+test('what a header says is said of its own token only, whichever came before', () => {
+  const headers = [
+    { alg: 'RS256', kid: 'a' },
+    { alg: 'RS256', kid: 'b' },
+    { alg: 'ES256', kid: 'a' },
+  ]
+  for (const one of [...headers, ...headers.toReversed()])
+    expect(parseJwt(jws(one))).toMatchObject({ algorithm: one.alg, kid: one.kid })
+  const [header] = headers
+  expect([reason(jws(header)), reason(jws(header), ['PS256'])]).toEqual([undefined, 'algorithm'])
+  const bad = jws({ ...header, crit: [] })
+  expect([reason(bad), reason(bad)]).toEqual(['crit', 'crit'])
+})
+
 test('every asymmetric algorithm is known and no other', () => {
   for (const alg of algorithms) expect(parseJwt(jws({ alg })).algorithm).toBe(alg)
   for (const alg of [

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { isScopeToken, parseScope, scopesIn } from '../../lib/oauth/scope.js'
+import { isScopeToken, parseScope, scopesIn, sharedScopesIn } from '../../lib/oauth/scope.js'
 
 test('a scope is parsed into its words, each once and in its order', () => {
   expect(parseScope('openid offline_access read:projects write:projects')).toEqual([
@@ -50,6 +50,30 @@ describe('scopes as servers send them', () => {
     ['a\tb', []],
   ])('%j', (value, scopes) => {
     expect(scopesIn(value)).toEqual(scopes)
+  })
+})
+
+describe('scopes that last', () => {
+  test('are one list for all tokens that say the same, and for no other', () => {
+    const list = sharedScopesIn('read:a read:b')
+    expect(list).toEqual(['read:a', 'read:b'])
+    expect(sharedScopesIn(['read:a', 'read:b'].join(' '))).toBe(list)
+    expect(sharedScopesIn('read:b read:a')).toEqual(['read:b', 'read:a'])
+    expect(sharedScopesIn('READ:A read:b')).toEqual(['READ:A', 'read:b'])
+  })
+
+  test.each([['a b'], [['a', 'b']], [undefined], ['x'.repeat(1_001)]])('%j cannot be changed', (value) => {
+    const list = sharedScopesIn(value)
+    expect(list).toEqual(scopesIn(value))
+    expect(Object.isFrozen(list)).toBe(true)
+  })
+
+  test('are forgotten when there are too many, or when they are too long', () => {
+    const list = sharedScopesIn('once')
+    for (let index = 0; index < 1_000; index += 1) sharedScopesIn(`other:${index}`)
+    expect(sharedScopesIn('once')).not.toBe(list)
+    const long = 'x'.repeat(1_001)
+    expect(sharedScopesIn(long)).not.toBe(sharedScopesIn(long))
   })
 })
 
