@@ -46,6 +46,12 @@ export {
   type ServiceClient,
   type ServiceTokenRequest,
 } from './tokens/client-credentials.js'
+export {
+  upgradeListener,
+  type AuthenticateUpgradeOptions,
+  type UpgradeHandler,
+  type Upgrades,
+} from './middleware/upgrades.js'
 export type { OAuthLoginOptions } from './middleware/oauth-login-options.js'
 export type { LoginAttempt, LoginHook } from './middleware/callback.js'
 export type { StartLoginOptions } from './middleware/login.js'
