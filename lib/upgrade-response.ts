@@ -27,7 +27,7 @@ export function isUpgrade(req: IncomingMessage): boolean {
 
 /**
  * Has `answer` write the response, and closes the socket behind it. Where an answer has begun, or nobody is left to read
- * one, the socket is closed at once.
+ * one, the socket is closed at once. What `answer` throws is thrown on, and another answer can be given.
  */
 export function answerUpgrade(
   req: IncomingMessage,
@@ -45,7 +45,25 @@ export function answerUpgrade(
   // What else the client sends is read and thrown away: closing with unread bytes would reset the connection, and the
   // client might never read the answer.
   socket.resume()
-  res.assignSocket(socket as Parameters<ServerResponse['assignSocket']>[0])
-  res.on('finish', () => socket.end(() => socket.destroy()))
-  answer(res)
+  const connection = socket as Parameters<ServerResponse['assignSocket']>[0]
+  res.assignSocket(connection)
+  res.once('finish', () => socket.end(() => socket.destroy()))
+  try {
+    answer(res)
+  } catch (error) {
+    res.detachSocket(connection)
+    throw error
+  }
+}
+
+/** Answers 101: what follows on the socket is another protocol. False when there is nobody left to answer. */
+export function switchProtocols(req: IncomingMessage, socket: Duplex): boolean {
+  const res = upgradeResponse(req)
+  if (res.headersSent || !socket.writable) return false
+  const connection = socket as Parameters<ServerResponse['assignSocket']>[0]
+  res.assignSocket(connection)
+  res.writeHead(101)
+  res.flushHeaders()
+  res.detachSocket(connection)
+  return true
 }

@@ -13,13 +13,24 @@ import type { ApiToken } from '../tokens/api-token.js'
 import { browserSource, type BrowserSource } from './auth.js'
 import { checkedProxyOptions, proxyOptionChecks, type OAuthProxyOptions } from './oauth-proxy-options.js'
 import { proxyTokens, type RequestTokens } from './proxy-tokens.js'
+import { proxyUpgrade } from './proxy-upgrade.js'
 import type { Middleware } from './request.js'
+import type { UpgradeHandler } from './upgrades.js'
+
+/** The middleware, and what lets WebSockets through. */
+export interface OAuthProxy extends Middleware {
+  /**
+   * For `server.on('upgrade', upgradeListener(proxy.upgrade))`. False for paths that are not below the prefix, and for all
+   * paths without the option `webSockets`. Never throws.
+   */
+  readonly upgrade: UpgradeHandler
+}
 
 /**
  * Mount it behind `oauthLogin`, and before parsers of bodies. Requests below `prefix` are answered by the API at `target`,
  * all others pass. Throws `invalid_configuration` for options that cannot work.
  */
-export function oauthProxy(options: OAuthProxyOptions): Middleware {
+export function oauthProxy(options: OAuthProxyOptions): OAuthProxy {
   const check = proxyOptionChecks(options)
   const settings = checkedProxyOptions(options, check)
   const urls = upstreamUrls(settings.prefix, settings.target)
@@ -27,8 +38,6 @@ export function oauthProxy(options: OAuthProxyOptions): Middleware {
   const tokensFor = proxyTokens(settings, check)
   const { methods, csrf, dropped, passSetCookie } = settings
   const allow = [...methods].join(', ')
-  // They speak of the bytes that came, which a parser has unpacked.
-  const droppedOfParsed = new Set([...dropped, 'content-encoding', 'content-digest', 'content-md5', 'digest'])
   const fixedHeaders = ['host', new URL(settings.target).host, ...settings.headers]
 
   async function forward(
@@ -45,13 +54,12 @@ export function oauthProxy(options: OAuthProxyOptions): Middleware {
     const tokens = await tokensFor(source)
     const token = await tokens?.token()
     const body = requestBody(req)
-    const isRepeatable = body.content !== req
-    const notPassed = Buffer.isBuffer(body.content) ? droppedOfParsed : dropped
     const headers = [
       ...fixedHeaders,
-      ...requestHeaders(req.rawHeaders, req.headers.connection, notPassed),
+      ...requestHeaders(req.rawHeaders, req.headers.connection, dropped),
       ...body.framing,
     ]
+    const isRepeatable = body.content !== req
 
     const sendOnce = (shown: ApiToken | undefined) =>
       upstream.send(
@@ -89,7 +97,7 @@ export function oauthProxy(options: OAuthProxyOptions): Middleware {
     passAnswer(answer, res, { urls, address, cacheControl, passSetCookie })
   }
 
-  return (req, res, next) => {
+  const middleware: Middleware = (req, res, next) => {
     const source = browserSource(req)
     const refuse = (error: unknown) => {
       if (res.destroyed) return
@@ -108,6 +116,7 @@ export function oauthProxy(options: OAuthProxyOptions): Middleware {
     // A mistake on the way to an answer must not leave the request open.
     else forward(req, res, source, address).catch(refuse).catch(next)
   }
+  return Object.assign(middleware, { upgrade: proxyUpgrade({ settings, urls, tokensFor, fixedHeaders }) })
 }
 
 function oneOf(value: string | string[] | undefined): string | undefined {

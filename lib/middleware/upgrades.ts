@@ -6,7 +6,7 @@ import { OAuthError } from '../errors.js'
 import { sessionCall } from '../session/express-session.js'
 import type { Sessions } from '../session/session.js'
 import { answerUpgrade, upgradeResponse } from '../upgrade-response.js'
-import { attachSession, type SessionAuth } from './auth.js'
+import { attachSession, type BrowserSource, type SessionAuth } from './auth.js'
 import type { Refusals } from './refusals.js'
 import { sendJson } from './request.js'
 import { SessionSource, type SessionSourceOptions } from './session-source.js'
@@ -47,22 +47,43 @@ export interface UpgradesOptions {
   storeTimeout: number
 }
 
-export function createUpgrades(options: UpgradesOptions): Upgrades {
-  const { source, sessions, refusals, origin, storeTimeout } = options
+/** The session of a request for an upgrade by a page of this site, whoever's it is. Throws as `authenticateUpgrade` does. */
+export type UpgradeSource = (
+  req: IncomingMessage,
+  options: AuthenticateUpgradeOptions,
+) => Promise<BrowserSource>
+
+/** By the method that stands on it, so that a login that was wrapped is known, too. */
+const sources = new WeakMap<Upgrades['authenticateUpgrade'], UpgradeSource>()
+
+/** Nothing for what no `oauthLogin` has made. */
+export function upgradeSourceOf(login: Upgrades | undefined): UpgradeSource | undefined {
+  return login && sources.get(login.authenticateUpgrade)
+}
+
+export function createUpgrades(settings: UpgradesOptions): Upgrades {
+  const { source, sessions, refusals, origin, storeTimeout } = settings
+
+  const upgradeSource: UpgradeSource = async (req, { session }) => {
+    const res = upgradeResponse(req)
+    // No CORS and no SameSite=Lax keeps a page of a sibling domain from opening one with the user's cookies.
+    if (req.headers.origin !== origin) throw wrongOrigin(req)
+    if (session) {
+      await sessionCall((done) => session(req, res, done), storeTimeout)
+      if (!('session' in req)) throw new OAuthError('store_unavailable', { reason: 'no_session' })
+    }
+    sessions.ready(req)
+    const user = new SessionSource(req, res, () => undefined, source)
+    attachSession(req, user)
+    return user
+  }
+
+  const authenticateUpgrade: Upgrades['authenticateUpgrade'] = async (req, options = {}) =>
+    (await upgradeSource(req, options)).confirm()
+  sources.set(authenticateUpgrade, upgradeSource)
+
   return {
-    async authenticateUpgrade(req, { session } = {}) {
-      const res = upgradeResponse(req)
-      // No CORS and no SameSite=Lax keeps a page of a sibling domain from opening one with the user's cookies.
-      if (req.headers.origin !== origin) throw wrongOrigin(req)
-      if (session) {
-        await sessionCall((done) => session(req, res, done), storeTimeout)
-        if (!('session' in req)) throw new OAuthError('store_unavailable', { reason: 'no_session' })
-      }
-      sessions.ready(req)
-      const user = new SessionSource(req, res, () => undefined, source)
-      attachSession(req, user)
-      return user.confirm()
-    },
+    authenticateUpgrade,
 
     upgradeHeaders(req) {
       const res = upgradeResponse(req)

@@ -62,8 +62,7 @@ export function passAnswer(answer: IncomingMessage, res: ServerResponse, options
     if (!answer.readableEnded) res.destroy()
   })
   // A stream of events begins when its head arrives, not with the first event.
-  const hasBody = status !== 204 && status !== 304 && res.req.method !== 'HEAD'
-  if (hasBody && headers['content-length'] === undefined) res.flushHeaders()
+  if (headers['content-length'] === undefined) res.flushHeaders()
   answer.pipe(res)
 }
 

@@ -27,15 +27,24 @@ export const handshakeHeaders = (): Headers => ({
   'sec-websocket-key': randomBytes(16).toString('base64'),
 })
 
+export interface HandshakeRequest {
+  readonly method?: string
+  readonly target?: string
+  readonly body?: string
+  /** Gets the socket before there is an answer. */
+  readonly began?: (socket: Socket) => void
+}
+
 /** Sends a handshake as it is told, and waits for the answer; an answer other than 101 must end with the connection. */
 export async function handshake(
   url: string,
   headers: Readonly<Record<string, string | undefined>> = {},
-  { method = 'GET', target, body = '' }: { method?: string; target?: string; body?: string } = {},
+  { method = 'GET', target, body = '', began }: HandshakeRequest = {},
 ): Promise<HandshakeAnswer> {
   const { host, hostname, port, pathname, search } = new URL(url)
   const socket = connect(Number(port), hostname)
   onTestFinished(() => void socket.destroy())
+  began?.(socket)
   const lines = Object.entries({ host, ...handshakeHeaders(), ...headers })
     .filter(([, value]) => value !== undefined)
     .map(([name, value]) => `${name}: ${value}\r\n`)
@@ -88,9 +97,9 @@ export async function openWebSocket(
 
 /** The next message as text. */
 export async function nextMessage(socket: WebSocket): Promise<string> {
-  const messages = waiting.get(socket)
-  while (messages?.length === 0) await once(socket, 'message', { signal: AbortSignal.timeout(8_000) })
-  return String(messages?.shift())
+  const messages = waiting.get(socket) ?? []
+  if (messages.length === 0) await once(socket, 'message', { signal: AbortSignal.timeout(8_000) })
+  return String(messages.shift())
 }
 
 /** The code that a WebSocket is closed with. */
@@ -116,7 +125,7 @@ export function greetingSockets(
       .then(async (user) => {
         const greeting = await greet(user)
         sockets.handleUpgrade(req, socket, head, (client) => {
-          client.on('message', async () => client.send((await answer?.(login, req)) ?? ''))
+          client.on('message', () => void answer?.(login, req).then((text) => client.send(text)))
           client.send(greeting)
         })
       })
