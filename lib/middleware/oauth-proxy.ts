@@ -38,6 +38,8 @@ export function oauthProxy(options: OAuthProxyOptions): OAuthProxy {
   const tokensFor = proxyTokens(settings, check)
   const { methods, csrf, dropped, passSetCookie } = settings
   const allow = [...methods].join(', ')
+  // They speak of the bytes that came, which a parser has unpacked.
+  const droppedOfParsed = new Set([...dropped, 'content-encoding', 'content-digest', 'content-md5', 'digest'])
   const fixedHeaders = ['host', new URL(settings.target).host, ...settings.headers]
 
   async function forward(
@@ -54,12 +56,13 @@ export function oauthProxy(options: OAuthProxyOptions): OAuthProxy {
     const tokens = await tokensFor(source)
     const token = await tokens?.token()
     const body = requestBody(req)
+    const isRepeatable = body.content !== req
+    const notPassed = Buffer.isBuffer(body.content) ? droppedOfParsed : dropped
     const headers = [
       ...fixedHeaders,
-      ...requestHeaders(req.rawHeaders, req.headers.connection, dropped),
+      ...requestHeaders(req.rawHeaders, req.headers.connection, notPassed),
       ...body.framing,
     ]
-    const isRepeatable = body.content !== req
 
     const sendOnce = (shown: ApiToken | undefined) =>
       upstream.send(

@@ -62,7 +62,8 @@ export function passAnswer(answer: IncomingMessage, res: ServerResponse, options
     if (!answer.readableEnded) res.destroy()
   })
   // A stream of events begins when its head arrives, not with the first event.
-  if (headers['content-length'] === undefined) res.flushHeaders()
+  const hasBody = status !== 204 && status !== 304 && res.req.method !== 'HEAD'
+  if (hasBody && headers['content-length'] === undefined) res.flushHeaders()
   answer.pipe(res)
 }
 

@@ -75,6 +75,13 @@ export function createUpstream({ target, agent, timeout, idleTimeout }: Upstream
         if (outgoing.reusedSocket && mayBeRepeated) resolve(send(request, client))
         else reject(unavailable(url, error))
       })
+      // Nobody has asked for another protocol. Without a listener Node would tell nothing at all.
+      outgoing.once('upgrade', (_answer, socket) => {
+        settled()
+        client.off('close', abandon)
+        socket.destroy()
+        reject(unavailable(url, new Error('the protocol was switched')))
+      })
       if (isStream(body)) pump(body, outgoing, timer)
       else outgoing.end(body)
     })

@@ -117,6 +117,21 @@ describe.each(storages)('T115 a WebSocket of the app, with storage "%s"', (stora
     )
   })
 
+  it('what cannot reach the browser any more is not refreshed', async () => {
+    const { server, app, cookie } = await greeted(storage, {}, undefined, async (_login, req) => {
+      const auth = getAuth(req)
+      if (auth.kind !== 'session') return ''
+      return auth.accessToken().catch((error: { code: string }) => error.code)
+    })
+    const socket = await openWebSocket(app.url, { origin: app.url, cookie })
+    await nextMessage(socket)
+    travel(3_601)
+    socket.send('a token, please')
+    const isKept = storage === 'session'
+    expect(await nextMessage(socket)).toMatch(isKept ? /access-token/ : /^invalid_configuration$/)
+    expect(server.counts.token).toBe(isKept ? 2 : 1)
+  })
+
   it('asked again, it tells whether the session of an open one still lives', async () => {
     const { app, cookie } = await greeted(storage, {}, undefined, async (login, req) =>
       login.authenticateUpgrade(req).then(
