@@ -41,8 +41,8 @@ export {
   type VerifierSettings,
 } from './resource/verifier.js'
 export { oauthLogin, type OAuthLogin } from './middleware/oauth-login.js'
-export { oauthProxy } from './middleware/oauth-proxy.js'
-export type { OAuthProxyOptions, ProxyToken } from './middleware/oauth-proxy-options.js'
+export { oauthProxy, type OAuthProxy } from './middleware/oauth-proxy.js'
+export type { OAuthProxyOptions, ProxyToken, ProxyWebSockets } from './middleware/oauth-proxy-options.js'
 export {
   clientCredentials,
   type ClientCredentialsOptions,
@@ -50,6 +50,12 @@ export {
   type ServiceClient,
   type ServiceTokenRequest,
 } from './tokens/client-credentials.js'
+export {
+  upgradeListener,
+  type AuthenticateUpgradeOptions,
+  type UpgradeHandler,
+  type Upgrades,
+} from './middleware/upgrades.js'
 export type { OAuthLoginOptions, UserApi } from './middleware/oauth-login-options.js'
 export type { LoginAttempt, LoginHook } from './middleware/callback.js'
 export type { StartLoginOptions } from './middleware/login.js'

@@ -55,12 +55,13 @@ import { forbidStoring, requestPath, type Middleware } from './request.js'
 import { localPath } from './return-to.js'
 import { SessionSource } from './session-source.js'
 import { checkedSite } from './site.js'
+import { createUpgrades, type Upgrades } from './upgrades.js'
 import { checkedUserEndpoint, createUserEndpoint } from './user-endpoint.js'
 
 type Route = (req: IncomingMessage, res: ServerResponse, source: BrowserSource) => Promise<void>
 
-/** The middleware, and what an administrator does with sessions. */
-export interface OAuthLogin extends Middleware {
+/** The middleware, what an administrator does with sessions, and what WebSockets need. */
+export interface OAuthLogin extends Middleware, Upgrades {
   /**
    * Signs a user out everywhere: all sessions that began until now. `subject` is the server's name for the user, as in
    * `getAuth(req).subject`. It reaches all instances that share the store. Throws `store_unavailable`.
@@ -272,6 +273,13 @@ export function oauthLogin(options: OAuthLoginOptions): OAuthLogin {
       .catch(next) // a mistake on the way to an answer must not leave the request open
   }
   return Object.assign(middleware, {
+    ...createUpgrades({
+      source,
+      sessions,
+      refusals,
+      origin: site.origin,
+      storeTimeout: durations.storeTimeout,
+    }),
     endSession: (sessionId: string) => endings.endSession(sessionId),
     endSessions: (subject: string) => endings.endSubject(issuer, subject),
   })

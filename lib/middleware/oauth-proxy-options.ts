@@ -9,9 +9,25 @@ import { isProxyPrefix } from '../proxy/upstream-url.js'
 import { apiUrlProblem } from '../tokens/api-allow-list.js'
 import type { ServiceClient } from '../tokens/client-credentials.js'
 import type { CsrfRule } from './csrf.js'
+import {
+  upgradeSourceOf,
+  type AuthenticateUpgradeOptions,
+  type Upgrades,
+  type UpgradeSource,
+} from './upgrades.js'
 
 /** Whose token a request takes along. */
 export type ProxyToken = 'user' | 'client' | 'user-or-client' | 'user-or-none' | 'none'
+
+export interface ProxyWebSockets extends AuthenticateUpgradeOptions {
+  /** The result of `oauthLogin`, which knows who asks: middlewares do not see upgrades. */
+  login: Upgrades
+  /**
+   * Seconds between looks at whether the user's session still lives; an open WebSocket is cut off when it has ended. 0 for
+   * no looks. Default 60.
+   */
+  confirmEvery?: number
+}
 
 export interface OAuthProxyOptions {
   /**
@@ -52,6 +68,11 @@ export interface OAuthProxyOptions {
   idleTimeout?: number
   /** Makes the connections to the API, for a private CA, a client certificate or a limit. Default: one that keeps them open. */
   agent?: Agent
+  /**
+   * Lets WebSockets through as well, for pages of this site alone and with the same token. They come by the server's event
+   * `upgrade`: `server.on('upgrade', upgradeListener(proxy.upgrade))`. Default: none pass.
+   */
+  webSockets?: ProxyWebSockets
 }
 
 export interface ProxySettings extends Required<
@@ -69,6 +90,14 @@ export interface ProxySettings extends Required<
   /** What of the browser's headers does not pass because of other options, in small letters. */
   readonly dropped: ReadonlySet<string>
   readonly csrf: CsrfRule
+  readonly webSockets: WebSocketSettings | undefined
+}
+
+export interface WebSocketSettings {
+  readonly login: Upgrades
+  readonly source: UpgradeSource
+  readonly options: AuthenticateUpgradeOptions
+  readonly confirmEvery: number
 }
 
 const known: Record<keyof OAuthProxyOptions, true> = {
@@ -85,6 +114,7 @@ const known: Record<keyof OAuthProxyOptions, true> = {
   timeout: true,
   idleTimeout: true,
   agent: true,
+  webSockets: true,
 }
 
 const tokens = ['user', 'client', 'user-or-client', 'user-or-none', 'none'] as const
@@ -116,6 +146,7 @@ export function checkedProxyOptions(options: OAuthProxyOptions, check: OptionChe
     timeout: check.seconds('timeout', options.timeout, { default: 30, min: 0.1, max: 3_600 }),
     idleTimeout: check.seconds('idleTimeout', options.idleTimeout, { default: 300, max: 86_400 }),
     agent: checkedAgent(options.agent, target, check),
+    webSockets: checkedWebSockets(options.webSockets, check),
   }
 }
 
@@ -227,4 +258,27 @@ function checkedAgent(agent: Agent | undefined, target: string, check: OptionChe
   if (!(agent instanceof HttpsAgent) && protocol === 'https:' && agent.constructor === Agent)
     check.refuse('agent', 'is of node:http', 'give one of node:https: "target" is an https URL')
   return agent
+}
+
+function checkedWebSockets(
+  webSockets: ProxyWebSockets | undefined,
+  check: OptionChecks,
+): WebSocketSettings | undefined {
+  if (webSockets === undefined) return undefined
+  const within = check.within('webSockets', webSockets, { login: true, session: true, confirmEvery: true })
+  const { login, session } = webSockets
+  const source = upgradeSourceOf(login)
+  if (!source)
+    return within.refuse(
+      'login',
+      login === undefined ? 'is missing' : 'is not ours',
+      'give the result of oauthLogin()',
+    )
+  within.function('session', session)
+  return {
+    login,
+    source,
+    options: session ? { session } : {},
+    confirmEvery: within.seconds('confirmEvery', webSockets.confirmEvery, { default: 60, max: 86_400 }),
+  }
 }

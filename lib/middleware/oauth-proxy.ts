@@ -10,17 +10,28 @@ import { requestHeaders } from '../proxy/headers.js'
 import { requestBody } from '../proxy/request-body.js'
 import { createUpstream } from '../proxy/upstream.js'
 import { upstreamUrls, type UpstreamAddress } from '../proxy/upstream-url.js'
-import type { ApiToken } from '../tokens/api-token.js'
+import { exchanged } from '../tokens/api-exchange.js'
 import { browserSource, type BrowserSource } from './auth.js'
 import { checkedProxyOptions, proxyOptionChecks, type OAuthProxyOptions } from './oauth-proxy-options.js'
-import { proxyTokens, type RequestTokens } from './proxy-tokens.js'
+import { proxyTokens } from './proxy-tokens.js'
+import { proxyUpgrade } from './proxy-upgrade.js'
 import type { Middleware } from './request.js'
+import type { UpgradeHandler } from './upgrades.js'
+
+/** The middleware, and what lets WebSockets through. */
+export interface OAuthProxy extends Middleware {
+  /**
+   * For `server.on('upgrade', upgradeListener(proxy.upgrade))`. False for paths that are not below the prefix, and for all
+   * paths without the option `webSockets`. Never throws.
+   */
+  readonly upgrade: UpgradeHandler
+}
 
 /**
  * Mount it behind `oauthLogin`, and before parsers of bodies. Requests below `prefix` are answered by the API at `target`,
  * all others pass. Throws `invalid_configuration` for options that cannot work.
  */
-export function oauthProxy(options: OAuthProxyOptions): Middleware {
+export function oauthProxy(options: OAuthProxyOptions): OAuthProxy {
   const check = proxyOptionChecks(options)
   const settings = checkedProxyOptions(options, check)
   const urls = upstreamUrls(settings.prefix, settings.target)
@@ -54,44 +65,31 @@ export function oauthProxy(options: OAuthProxyOptions): Middleware {
       ...body.framing,
     ]
 
-    const sendOnce = (shown: ApiToken | undefined) =>
+    const send = async (shown?: Readonly<Record<string, string>>) =>
       upstream.send(
         {
           method,
           path: address.path,
-          headers: shown
-            ? headers.concat(...Object.entries(shown.headers({ method, url: address.url })))
-            : headers,
+          headers: shown ? headers.concat(...Object.entries(shown)) : headers,
           body: body.content,
         },
         res,
       )
-    const send = async (shown: ApiToken) => {
-      const answer = await sendOnce(shown)
-      const request = { method, url: address.url }
-      const isProofRefused = shown.wantsAnotherProof(request, incomingDPoPAnswer(answer))
-      if (!isProofRefused || !isRepeatable) return { answer, isProofRefused }
-      answer.resume()
-      const second = await sendOnce(shown)
-      return { answer: second, isProofRefused: shown.wantsAnotherProof(request, incomingDPoPAnswer(second)) }
-    }
-    const sendWithToken = async (shown: ApiToken, { inPlaceOf }: RequestTokens) => {
-      const { answer, isProofRefused } = await send(shown)
-      // Nothing is wrong with a token whose proof is refused.
-      if (answer.statusCode !== 401 || isProofRefused) return answer
-      // Also where the body is spent: the next request has the other token.
-      const another = await inPlaceOf(shown)
-      if (another === undefined || !isRepeatable || res.destroyed) return answer
-      answer.resume()
-      return (await send(another)).answer
-    }
 
     if (res.destroyed) return
-    const answer = await (token && tokens ? sendWithToken(token, tokens) : sendOnce(undefined))
+    const answer = await (token && tokens
+      ? exchanged(token, tokens, {
+          request: { method, url: address.url },
+          send,
+          said: incomingDPoPAnswer,
+          isRepeatable: () => isRepeatable && !res.destroyed,
+          discard: (refused) => refused.resume(),
+        })
+      : send())
     passAnswer(answer, res, { urls, address, cacheControl, passSetCookie })
   }
 
-  return (req, res, next) => {
+  const middleware: Middleware = (req, res, next) => {
     const source = browserSource(req)
     const refuse = (error: unknown) => {
       if (res.destroyed) return
@@ -110,6 +108,7 @@ export function oauthProxy(options: OAuthProxyOptions): Middleware {
     // A mistake on the way to an answer must not leave the request open.
     else forward(req, res, source, address).catch(refuse).catch(next)
   }
+  return Object.assign(middleware, { upgrade: proxyUpgrade({ settings, urls, tokensFor, fixedHeaders }) })
 }
 
 function notMounted(): OAuthError {

@@ -2,17 +2,10 @@
 
 import { isOAuthError } from '../errors.js'
 import type { OptionChecks } from '../options.js'
-import type { ApiToken, ApiTokens } from '../tokens/api-token.js'
+import { tokensFor, type RequestTokens } from '../tokens/api-exchange.js'
 import { insideOf } from '../tokens/client-credentials.js'
 import type { BrowserSource } from './auth.js'
 import type { ProxySettings } from './oauth-proxy-options.js'
-
-/** The tokens of one request. */
-export interface RequestTokens {
-  token(): Promise<ApiToken>
-  /** Another one for one that the API refused, or nothing when there is none that is worth a try. */
-  inPlaceOf(refused: ApiToken): Promise<ApiToken | undefined>
-}
 
 /**
  * Makes sure of the user where the token is theirs, and gives nothing where no token is wanted. Throws `login_required`,
@@ -25,7 +18,7 @@ export function proxyTokens(settings: ProxySettings, check: OptionChecks): Proxy
   const ofApp = settings.client && tokensOfApp(settings.client, settings, check)
   const ofUser: ProxyTokens = async (source) => {
     await source.confirm()
-    return only(source.apiTokens(), access)
+    return tokensFor(source.apiTokens(), access)
   }
   if (token === 'user') return ofUser
   if (token === 'client' || token === 'none') return async () => ofApp
@@ -47,9 +40,5 @@ function tokensOfApp(
 ): RequestTokens {
   const inside = insideOf(client)
   if (!inside) return check.refuse('client', 'is not ours', 'give the result of clientCredentials()')
-  return only(inside.apiTokens, inside.access(access, check))
-}
-
-function only<T>(tokens: ApiTokens<T>, wanted: T): RequestTokens {
-  return { token: () => tokens.token(wanted), inPlaceOf: (refused) => tokens.inPlaceOf(refused, wanted) }
+  return tokensFor(inside.apiTokens, inside.access(access, check))
 }

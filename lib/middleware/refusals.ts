@@ -15,6 +15,8 @@ type Next = (error?: unknown) => void
 export interface Refusals {
   /** Answers an error. */
   answer(error: unknown, req: IncomingMessage, res: ServerResponse, next: Next): void
+  /** Answers an error where there is no page and no error handler. */
+  answerScript(error: unknown, res: ServerResponse): void
   /** The same for a guarded route, where a page visit without a session goes to the login and comes back. */
   refuse(error: unknown, req: IncomingMessage, res: ServerResponse, next: Next): void
 }
@@ -42,13 +44,19 @@ export function createRefusals(options: RefusalOptions): Refusals {
       next(asError(error))
       return
     }
-    for (const [name, value] of Object.entries(error.headers))
-      if (value !== undefined) res.setHeader(name, value)
+    setHeaders(error, res)
     if (navigation(req) === 'yes') {
       sendErrorPage(res, error, returnTo, forDeveloper)
     } else {
       sendJson(res, error.status, { ...error.toJSON(), ...wayIn(error) })
     }
+  }
+
+  const answerScript: Refusals['answerScript'] = (thrown, res) => {
+    const error = isOAuthError(thrown) ? thrown : mistake(thrown)
+    if (error.status >= 500) emit({ type: 'request_failed', code: error.code, error })
+    setHeaders(error, res)
+    sendJson(res, error.status, { ...error.toJSON(), ...wayIn(error) })
   }
 
   /** A script cannot follow a redirect to another origin; it can be told where the login is, and what for. */
@@ -67,6 +75,7 @@ export function createRefusals(options: RefusalOptions): Refusals {
 
   return {
     answer,
+    answerScript,
     refuse(error, req, res, next) {
       const needsLogin = isOAuthError(error) && error.code === 'login_required'
       const hasEnded = needsLogin && error.reason === 'session_ended'
@@ -85,6 +94,20 @@ export function createRefusals(options: RefusalOptions): Refusals {
       redirect(res, `${loginPath}${query}`, isRepeatable ? 302 : 303)
     },
   }
+}
+
+function setHeaders(error: OAuthError, res: ServerResponse): void {
+  for (const [name, value] of Object.entries(error.headers))
+    if (value !== undefined) res.setHeader(name, value)
+}
+
+/** What the app's own code threw, for whoever hears of failures. */
+function mistake(thrown: unknown): OAuthError {
+  return new OAuthError('invalid_configuration', {
+    message: 'the application threw an error of its own',
+    reason: 'threw',
+    cause: asError(thrown),
+  })
 }
 
 export function sessionNotKept(): OAuthError {

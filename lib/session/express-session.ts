@@ -3,6 +3,7 @@
 import type { IncomingMessage } from 'node:http'
 import { OAuthError } from '../errors.js'
 import { withinTime } from '../stores/store.js'
+import { isUpgrade } from '../upgrade-response.js'
 
 type Callback<T = unknown> = (error?: unknown, value?: T) => void
 
@@ -34,17 +35,25 @@ export interface ExpressSession {
 
 /** Finds express-session on a request. It is absent when it was never mounted, and when its store is down. */
 export function expressSessionAccess(): (req: IncomingMessage) => ExpressSession {
-  let wasSeen = false
+  const seenOn = { requests: false, upgrades: false }
   return (req) => {
     const { session, sessionID, sessionStore } = req as SessionRequest
+    const kind = isUpgrade(req) ? 'upgrades' : 'requests'
     if (session && sessionID !== undefined && sessionStore) {
-      wasSeen = true
+      seenOn[kind] = true
       return { session, id: sessionID, store: sessionStore }
     }
-    if (wasSeen) {
+    if (seenOn[kind]) {
       throw new OAuthError('store_unavailable', {
         reason: 'no_session',
         hint: 'express-session put no session on this request. Is its store down? Is it mounted before oauthLogin?',
+      })
+    }
+    if (kind === 'upgrades') {
+      throw new OAuthError('invalid_configuration', {
+        message:
+          'authenticateUpgrade: storage "session" needs express-session, which has not run on this upgrade; pass it as { session }',
+        hint: 'Middlewares do not see upgrades. Pass the express-session of the app: authenticateUpgrade(req, { session }).',
       })
     }
     throw new OAuthError('invalid_configuration', {

@@ -4,7 +4,8 @@ import { OAuthError } from '../errors.js'
 import type { Fetch } from '../http.js'
 import { dpopAnswer } from '../oauth/dpop-answer.js'
 import { apiAllowList } from './api-allow-list.js'
-import type { ApiRequest, ApiToken, ApiTokens } from './api-token.js'
+import { exchanged, tokensFor } from './api-exchange.js'
+import type { ApiRequest, ApiTokens } from './api-token.js'
 import { isReservedHeader, type ListedApi } from './listed-api.js'
 
 /**
@@ -31,41 +32,29 @@ export function apiFetch<T>({ apis, fetch }: ApiFetchOptions<T>): (tokens: ApiTo
       const request: ApiRequest = { method: methodOf(init), url: withQuery(judged, api) }
       const isRepeatable = canBeSentAgain(init.body)
 
-      const send = async (token: ApiToken): Promise<Answer> => {
-        const shown = new Headers(headers)
-        for (const [name, value] of Object.entries(token.headers(request))) shown.set(name, value)
-        const { method, url } = request
-        const response = await fetch(url, { ...init, method, headers: shown, redirect: 'manual' })
-        if (response.redirected) throw followed()
-        return { response, wantsAnotherProof: token.wantsAnotherProof(request, dpopAnswer(response)) }
-      }
-      const sendAgain = async (token: ApiToken, { response }: Answer): Promise<Answer> => {
-        // Before the body is let go: with an aborted signal it would fail, and in other words.
-        init.signal?.throwIfAborted()
-        await response.body?.cancel()
-        return send(token)
-      }
-      const sendProven = async (token: ApiToken, before?: Answer): Promise<Answer> => {
-        const answer = await (before ? sendAgain(token, before) : send(token))
-        return answer.wantsAnotherProof && isRepeatable ? sendAgain(token, answer) : answer
-      }
-
       init.signal?.throwIfAborted()
+      const ofApi = tokensFor(tokens, api.access)
       // Not cut short by the signal: what a refresh brings must reach the browser before the app answers it.
-      const token = await tokens.token(api.access)
-      const answer = await sendProven(token)
-      // The proof was refused, and the token may be as good as any.
-      if (answer.response.status !== 401 || answer.wantsAnotherProof) return answer.response
-      // For a stream, too: it is spent, but the next request has the other token.
-      const another = await tokens.inPlaceOf(token, api.access)
-      if (another === undefined || !isRepeatable) return answer.response
-      return (await sendProven(another, answer)).response
+      const token = await ofApi.token()
+      return exchanged<Response>(token, ofApi, {
+        request,
+        async send(shown) {
+          const { method, url } = request
+          const all = new Headers(headers)
+          for (const [name, value] of Object.entries(shown)) all.set(name, value)
+          const response = await fetch(url, { ...init, method, headers: all, redirect: 'manual' })
+          if (response.redirected) throw followed()
+          return response
+        },
+        said: dpopAnswer,
+        isRepeatable: () => isRepeatable,
+        async discard(response) {
+          // Before the body is let go: with an aborted signal it would fail, and in other words.
+          init.signal?.throwIfAborted()
+          await response.body?.cancel()
+        },
+      })
     }
-}
-
-interface Answer {
-  readonly response: Response
-  readonly wantsAnotherProof: boolean
 }
 
 /** A copy, so that no token stays in an object of the caller's. */

@@ -1,5 +1,6 @@
 /** A small application under test: login, a few pages, and a record of events and errors. */
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
 import connect from 'connect'
 import express from 'express'
 import express4 from 'express4'
@@ -30,7 +31,11 @@ export interface AppOptions {
   readonly before?: readonly Handler[]
   /** Pages beyond the standing ones. */
   readonly routes?: (router: Router) => void
+  /** What listens to upgrades. Default: nobody. */
+  readonly upgrades?: (login: ReturnType<typeof oauthLogin>) => UpgradeListener
 }
+
+export type UpgradeListener = (request: IncomingMessage, socket: Duplex, head: Buffer) => void
 
 export interface App {
   readonly url: string
@@ -73,6 +78,12 @@ export async function startApp(app: AppOptions): Promise<App> {
     },
   })
   server.on('request', routed(app, login, errors).listener)
+  const upgraded = new Set<Duplex>()
+  if (app.upgrades) {
+    // The server counts them no longer.
+    server.on('upgrade', (_request, socket: Duplex) => upgraded.add(socket))
+    server.on('upgrade', app.upgrades(login))
+  }
   return {
     url,
     callbackUrl: `${url}/callback`,
@@ -80,7 +91,10 @@ export async function startApp(app: AppOptions): Promise<App> {
     errors,
     secrets: [{ role: 'cookie secret', value: cookieSecret }],
     login,
-    close: async () => stopped(server),
+    close: async () => {
+      for (const socket of upgraded) socket.destroy()
+      await stopped(server)
+    },
   }
 }
 
