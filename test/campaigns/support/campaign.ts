@@ -39,6 +39,10 @@ export function atMost(what: string, measured: number, bound: number, more: Meas
   return { unit: '', ...more, what, measured, asked: `≤ ${bound}`, holds: measured <= bound }
 }
 
+export function atLeast(what: string, measured: number, bound: number, more: Measured = {}): Figure {
+  return { unit: '', ...more, what, measured, asked: `≥ ${bound}`, holds: measured >= bound }
+}
+
 export function exactly(what: string, measured: number, wanted: number, more: Measured = {}): Figure {
   return { unit: '', ...more, what, measured, asked: String(wanted), holds: measured === wanted }
 }

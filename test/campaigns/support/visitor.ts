@@ -12,17 +12,17 @@ export interface Answer {
 
 export interface Visitor {
   /** What a script of a page asks for. Rejects when the connection breaks. */
-  ask(url: string, cookie: string): Promise<Answer>
+  ask(url: string, cookie: string, headers?: Readonly<Record<string, string>>): Promise<Answer>
   /** Ends the connections that are kept. */
   close(): void
 }
 
 export function createVisitor(): Visitor {
   const agent = new Agent({ keepAlive: true })
-  const ask: Visitor['ask'] = async (url, cookie) =>
+  const ask: Visitor['ask'] = async (url, cookie, further = {}) =>
     new Promise((resolve, reject) => {
       const start = performance.now()
-      const headers = { cookie, accept: 'application/json', 'sec-fetch-mode': 'cors' }
+      const headers = { cookie, accept: 'application/json', 'sec-fetch-mode': 'cors', ...further }
       const sent = request(url, { agent, headers }, (response) => {
         let body = ''
         response.setEncoding('utf8')
@@ -40,7 +40,7 @@ export function createVisitor(): Visitor {
       })
       // As browsers do: a connection that was kept may have ended in the meantime.
       sent.on('error', (error: NodeJS.ErrnoException) => {
-        if (sent.reusedSocket && error.code === 'ECONNRESET') resolve(ask(url, cookie))
+        if (sent.reusedSocket && error.code === 'ECONNRESET') resolve(ask(url, cookie, further))
         else reject(Object.assign(error, { message: `${error.message} (${url})` }))
       })
       sent.end()
