@@ -1,8 +1,8 @@
-import { request as httpRequest, type IncomingMessage } from 'node:http'
+import { request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http'
 import { describe, expect, it } from 'vitest'
 import { ownScript, proxied, upstream } from './proxied.js'
 
-const size = 20_000_000
+const size = 40_000_000
 
 async function lengthOf(stream: IncomingMessage): Promise<number> {
   let length = 0
@@ -36,10 +36,10 @@ describe('a body', () => {
     request.destroy()
   })
 
-  it('of 20 MB passes both ways, and waits where nobody takes it', async () => {
+  it('of 40 MB passes both ways, and waits where nobody takes it', async () => {
     let received = 0
     let written = 0
-    const target = await upstream(async (request, response) => {
+    const serveFile = async (request: IncomingMessage, response: ServerResponse) => {
       if (request.method === 'POST') {
         received = await lengthOf(request)
         response.end('ok')
@@ -50,7 +50,8 @@ describe('a body', () => {
         if (!response.write(chunk)) await new Promise((resolve) => response.once('drain', resolve))
       }
       response.end()
-    })
+    }
+    const target = await upstream((request, response) => void serveFile(request, response))
     const { app, cookie } = await proxied(target)
     const send = async (method: string, body?: Buffer) =>
       new Promise<IncomingMessage>((resolve, reject) =>

@@ -47,9 +47,12 @@ function spellings(canary: string): string[] {
   const steps = dots.flatMap((dot) =>
     slashes.flatMap((slash) => [`/api/${dot}${slash}admin`, `/api/users/${dot}${slash}${dot}${slash}admin`]),
   )
-  const hosts = slashes
-    .filter((slash) => slash !== '/')
-    .flatMap((slash) => [`/api/${slash}${host}/`, `/api${slash}${slash}${host}/`, `/api/x${slash}${host}`])
+  const notPlain = slashes.filter((slash) => slash !== '/')
+  const hosts = notPlain.flatMap((slash) => [
+    `/api/${slash}${host}/`,
+    `/api${slash}${slash}${host}/`,
+    `/api/x${slash}${host}`,
+  ])
   const odd = controls.flatMap((control) => [`/api/a${control}b`, `/api/${control}`, `/api${control}/users`])
   const targets = [
     `${canary}/api/x`,
