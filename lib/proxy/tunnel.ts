@@ -75,10 +75,6 @@ export function createTunnels({ target, agent, timeout }: TunnelOptions): OpenTu
         socket.on('error', () => undefined)
         resolve({ answer, end: { socket, head } })
       })
-      // A 101 that names no protocol ends nothing and begins nothing.
-      outgoing.on('information', ({ statusCode }) => {
-        if (statusCode === 101) abandon()
-      })
       outgoing.on('error', (error: NodeJS.ErrnoException) => {
         clearTimeout(timer)
         if (isAnswered) return
@@ -126,12 +122,8 @@ function keepOpen(socket: Socket): void {
 
 /** Calls back when whoever waits for an answer on this socket has closed it, or said that nothing more comes. */
 export function onGone(socket: Duplex, gone: () => void): () => void {
-  // The end is told only to those who read. What was sent too early stays where it is.
-  const look = () => {
-    if (socket.readableLength === 0) socket.read()
-  }
-  socket.on('close', gone).on('end', gone).on('readable', look)
-  return () => void socket.off('close', gone).off('end', gone).off('readable', look)
+  socket.on('close', gone).on('end', gone)
+  return () => void socket.off('close', gone).off('end', gone)
 }
 
 function tooLate({ origin }: URL, timeout: number): OAuthError {

@@ -397,6 +397,25 @@ describe('a tunnel', () => {
     expect([talks.join(''), received.join('')]).toEqual(['no more', 'the last word'])
   })
 
+  it('lets the client go on when the API says no more', async () => {
+    const talks: string[] = []
+    const api = await startSocketApi()
+    api.answer = (request, socket) => {
+      socket.on('data', (text) => talks.push(String(text)))
+      socket.write(agreed(request))
+      setTimeout(() => socket.end(), 50)
+    }
+    const { socketUrl, ownPage } = await socketProxy(api.url)
+    const { socket } = await handshake(socketUrl, ownPage)
+    socket.allowHalfOpen = true
+    await once(socket, 'end')
+    socket.write('one more')
+    await sleep(30)
+    socket.end(' thing')
+    await expect.poll(() => talks.join('')).toBe('one more thing')
+    await expect.poll(() => api.connections.size).toBe(0)
+  })
+
   it.each(['client', 'API'])('that the %s breaks off is broken off at the other end', async (who) => {
     const api = await startSocketApi()
     const { socketUrl, ownPage } = await socketProxy(api.url)
