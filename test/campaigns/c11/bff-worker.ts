@@ -1,7 +1,14 @@
 /** A Backend for Frontend in a process of its own, and a look into that process. */
 import { createServer } from 'node:http'
 import express, { type ErrorRequestHandler, type RequestHandler } from 'express'
-import { getAuth, oauthLogin, oauthProxy, requireLogin, type OAuthLoginOptions } from 'express-oauth-kit'
+import {
+  getAuth,
+  oauthLogin,
+  oauthProxy,
+  requireLogin,
+  upgradeListener,
+  type OAuthLoginOptions,
+} from 'express-oauth-kit'
 import { listening } from '../../support/listening.js'
 import { serveCommands } from '../support/worker.js'
 
@@ -59,7 +66,7 @@ void serveCommands<BffWorker>(async ({ target, ...client }) => {
     secrets: ['of this process, and long enough to be one'],
     apis: [`${target}/`],
   })
-  const proxy = oauthProxy({ prefix: '/api', target, token: 'user', webSockets: login })
+  const proxy = oauthProxy({ prefix: '/api', target, token: 'user', webSockets: { login } })
   const app = express()
   app.use(once(login), once(proxy))
   app.get('/me', once(requireLogin()), (req, res) => void res.send(getAuth(req).subject))
@@ -74,7 +81,7 @@ void serveCommands<BffWorker>(async ({ target, ...client }) => {
   }
   app.use(onError)
   server.on('request', app)
-  server.on('upgrade', proxy.upgrade)
+  server.on('upgrade', upgradeListener(proxy.upgrade))
   return {
     ready: url,
     commands: {
