@@ -85,7 +85,8 @@ export function createLogin(settings: LoginOptions): Login {
     const { url, transaction } = await authorizationRequest(client, {
       scope: union(scope, additionalScopes(options.scope)),
       parameters: withDemand(parameters, options.demand),
-      responseMode,
+      // In a frame, what the server posts may set no `Lax` cookie, and ours are.
+      responseMode: silent ? 'query' : responseMode,
       ...(resource !== undefined && { resource }),
       ...(options.restarted !== undefined && { restarted: options.restarted }),
     })

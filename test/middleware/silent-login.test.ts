@@ -254,6 +254,13 @@ test('the query can ask for silence and for no other prompt', async () => {
   expect((await bare(`${app.url}/login?prompt=none&prompt=login`, typed)).status).toBe(400)
 })
 
+test('the answer comes by GET, which may set cookies in a frame, where others are posted', async () => {
+  const { app, silently, lastAuthorization } = await stage({ options: { responseMode: 'form_post' } })
+  expect(setsSession(await silently())).toBe(true)
+  expect(lastAuthorization()?.has('response_mode')).toBe(false)
+  expect(sentParameter(await bare(`${app.url}/login`, typed), 'response_mode')).toBe('form_post')
+})
+
 test('startLogin from a handler does the same', async () => {
   const { app, server, signedIn, silently } = await stage(
     {},
