@@ -296,11 +296,11 @@ test('a page that needs a user goes to the login after a silent one has failed: 
 })
 
 test('a sign-out at the server while it was under way has the server asked again, as silently and for the same user', async () => {
-  const { app, server, signedIn, pending } = await stage({
+  const { app, server, pending } = await stage({
     options: { paths: { backchannelLogout: '/backchannel' } },
   })
-  const browser = await signedIn()
-  const back = await pending(browser, silent('/open'))
+  const browser = openBrowser()
+  const back = await pending(browser, silent('/open', { subject: 'subject-1' }))
   const token = await server.logoutToken()
   const told = await bare(
     `${app.url}/backchannel`,
