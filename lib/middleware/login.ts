@@ -115,7 +115,7 @@ export function createLogin(settings: LoginOptions): Login {
         return value === undefined ? [] : [[name, value] as const]
       })
       // Whatever the options say: it can only do less than a login does.
-      const silent = singleParameter(asked, 'prompt') === 'none'
+      const silent = asked.getAll('prompt').join(' ') === 'none'
       const { scope: extraScope, ...others } = Object.fromEntries(chosen)
       const parameters = { ...others, ...(silent && { prompt: 'none' }) }
       const [returnTo] = asked.getAll('returnTo')
