@@ -85,7 +85,8 @@ export function createLogin(settings: LoginOptions): Login {
     const { url, transaction } = await authorizationRequest(client, {
       scope: union(scope, additionalScopes(options.scope)),
       parameters: withDemand(parameters, options.demand),
-      responseMode,
+      // In a frame, what the server posts may set no `Lax` cookie, and ours are.
+      responseMode: silent ? 'query' : responseMode,
       ...(resource !== undefined && { resource }),
       ...(options.restarted !== undefined && { restarted: options.restarted }),
     })
@@ -114,7 +115,7 @@ export function createLogin(settings: LoginOptions): Login {
         return value === undefined ? [] : [[name, value] as const]
       })
       // Whatever the options say: it can only do less than a login does.
-      const silent = singleParameter(asked, 'prompt') === 'none'
+      const silent = asked.getAll('prompt').join(' ') === 'none'
       const { scope: extraScope, ...others } = Object.fromEntries(chosen)
       const parameters = { ...others, ...(silent && { prompt: 'none' }) }
       const [returnTo] = asked.getAll('returnTo')

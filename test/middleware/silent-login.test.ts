@@ -251,7 +251,14 @@ test('the query can ask for silence and for no other prompt', async () => {
   expect(await prompt('prompt=none')).toBe('none')
   for (const other of ['login', 'none%20login', 'NONE', ''])
     expect(await prompt(`prompt=${other}`)).toBe('consent')
-  expect((await bare(`${app.url}/login?prompt=none&prompt=login`, typed)).status).toBe(400)
+  expect(await prompt('prompt=none&prompt=login')).toBe('consent')
+})
+
+test('the answer comes by GET, which may set cookies in a frame, where others are posted', async () => {
+  const { app, silently, lastAuthorization } = await stage({ options: { responseMode: 'form_post' } })
+  expect(setsSession(await silently())).toBe(true)
+  expect(lastAuthorization()?.has('response_mode')).toBe(false)
+  expect(sentParameter(await bare(`${app.url}/login`, typed), 'response_mode')).toBe('form_post')
 })
 
 test('startLogin from a handler does the same', async () => {
@@ -289,11 +296,11 @@ test('a page that needs a user goes to the login after a silent one has failed: 
 })
 
 test('a sign-out at the server while it was under way has the server asked again, as silently and for the same user', async () => {
-  const { app, server, signedIn, pending } = await stage({
+  const { app, server, pending } = await stage({
     options: { paths: { backchannelLogout: '/backchannel' } },
   })
-  const browser = await signedIn()
-  const back = await pending(browser, silent('/open'))
+  const browser = openBrowser()
+  const back = await pending(browser, silent('/open', { subject: 'subject-1' }))
   const token = await server.logoutToken()
   const told = await bare(
     `${app.url}/backchannel`,
