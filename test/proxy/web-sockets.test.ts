@@ -110,8 +110,9 @@ describe.each(storages)('a WebSocket below the prefix, with storage "%s"', (stor
       socket.end('HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer\r\nContent-Length: 2\r\n\r\nno')
     }
     refused.length = 0
-    travel(61) // a token that has just taken the place of another is not replaced
-    const again = await handshake(socketUrl, ownPage)
+    // Of another session: here, a token has just taken the place of another, and is not replaced.
+    const other = await socketProxy(api.url, {}, { storage })
+    const again = await handshake(other.socketUrl, other.ownPage)
     expect([again.status, again.body, refused.length]).toEqual([401, 'no', 2])
     expect(again.headers['www-authenticate']).toBeUndefined()
     expect(authorizationServer.complaints).toEqual([])
