@@ -57,6 +57,11 @@ const table = {
   /** An access token was to be sent where it must not go; `reason` says why not. */
   url_not_allowed: [500, 'The application is not set up correctly.'],
 
+  // The API behind `oauthProxy`.
+  upstream_unavailable: [502, 'The API cannot be reached.'],
+  upstream_timeout: [504, 'The API did not answer in time.'],
+  upstream_redirected: [502, 'The API sent the request on to somewhere else.'],
+
   /** A mistake in the application's own configuration. The message says which and what to do. */
   invalid_configuration: [500, 'The application is not set up correctly.'],
 } as const satisfies Record<string, readonly [number, string]>

@@ -41,6 +41,8 @@ export {
   type VerifierSettings,
 } from './resource/verifier.js'
 export { oauthLogin, type OAuthLogin } from './middleware/oauth-login.js'
+export { oauthProxy } from './middleware/oauth-proxy.js'
+export type { OAuthProxyOptions, ProxyToken } from './middleware/oauth-proxy-options.js'
 export {
   clientCredentials,
   type ClientCredentialsOptions,

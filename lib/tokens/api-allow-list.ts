@@ -62,8 +62,12 @@ function plainUrl(target: unknown): PlainUrl {
   if (/[\p{Cc}\\]/u.test(text) || origin !== url.origin || url.hostname.endsWith('.'))
     return { url, problem: 'spelling' }
   if (!isSecure(url)) return { url, problem: 'not_https' }
-  const isPlain = path === '' || segments(path).every(isPlainSegment)
-  return isPlain ? { url } : { url, problem: 'spelling' }
+  return path === '' || isPlainPath(path) ? { url } : { url, problem: 'spelling' }
+}
+
+/** Whether a path, which begins with a slash, says the same to every server that reads it. */
+export function isPlainPath(path: string): boolean {
+  return segments(path).every(isPlainSegment)
 }
 
 /** Scheme and authority, and the path, as they are written. */
@@ -86,6 +90,8 @@ const mostDecodings = 3
  */
 function isPlainSegment({ text, isLast }: { text: string; isLast: boolean }): boolean {
   if (text === '') return isLast
+  // Almost all of them: nothing to decode, nothing that looks like something else.
+  if (/^[\w~-][\w.~-]*$/.test(text)) return true
   let current = text
   for (let round = 0; round <= mostDecodings; round++) {
     const seen = current.normalize('NFKC')
@@ -107,7 +113,8 @@ function decoded(text: string): string | undefined {
   }
 }
 
-function isBelow(path: string, prefix: string): boolean {
+/** On the border of a segment. */
+export function isBelow(path: string, prefix: string): boolean {
   return path === prefix || path.startsWith(prefix.endsWith('/') ? prefix : `${prefix}/`)
 }
 

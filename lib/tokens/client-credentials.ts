@@ -11,7 +11,7 @@ import { checkedCredentials, checkedServer, type ServerOptions } from '../oauth/
 import { checkOptions, type OptionChecks } from '../options.js'
 import { apiAllowList, apiUrlProblem } from './api-allow-list.js'
 import { apiFetch, type ApiFetch } from './api-fetch.js'
-import { bearerToken } from './api-token.js'
+import { bearerToken, type ApiTokens } from './api-token.js'
 import { serviceTokens, type ServiceTokenOptions } from './service-tokens.js'
 
 export interface ClientCredentialsOptions extends ServerOptions {
@@ -158,7 +158,15 @@ export function clientCredentials(options: ClientCredentialsOptions): ServiceCli
     now,
   })
 
-  return {
+  const apiTokens: ApiTokens<ApiAccess> = {
+    token: async ({ access }) => bearerToken(await tokens.accessToken(access)),
+    async inPlaceOf({ access_token }, { access }) {
+      // The API's own answer tells more than that there is no other token.
+      const another = await tokens.inPlaceOf(access_token, access).catch(() => undefined)
+      return another === undefined ? undefined : bearerToken(another)
+    },
+  }
+  const serviceClient: ServiceClient = {
     accessToken: async (request = {}) => {
       const checkRequest = checkOptions('accessToken', request, knownOfRequest)
       const { minimumLifetime, forceRefresh = false, ...access } = request
@@ -167,19 +175,32 @@ export function clientCredentials(options: ClientCredentialsOptions): ServiceCli
         forceRefresh,
       })
     },
-    fetch: apiFetch({
-      allowed: apiAllowList(apis),
-      tokens: {
-        token: async ({ access }) => bearerToken(await tokens.accessToken(access)),
-        async inPlaceOf({ access_token }, { access }) {
-          // The API's own answer tells more than that there is no other token.
-          const another = await tokens.inPlaceOf(access_token, access).catch(() => undefined)
-          return another === undefined ? undefined : bearerToken(another)
-        },
-      },
-      fetch,
-    }),
+    fetch: apiFetch({ allowed: apiAllowList(apis), tokens: apiTokens, fetch }),
   }
+  insides.set(serviceClient, {
+    apiTokens,
+    access: (wanted, check) => ({ access: checkedAccess(wanted, byDefault, check) }),
+  })
+  return serviceClient
+}
+
+/** What a token for an API is asked for. */
+interface ApiAccess {
+  readonly access: ServiceAccess
+}
+
+/** What other parts of this package need of a client, and its users do not. */
+interface Inside {
+  readonly apiTokens: ApiTokens<ApiAccess>
+  /** What tokens are asked for, with the defaults of the client for what is left out. */
+  access(wanted: { scope?: string; resource?: string }, check: OptionChecks): ApiAccess
+}
+
+const insides = new WeakMap<ServiceClient, Inside>()
+
+/** Nothing for what `clientCredentials` has not made. */
+export function insideOf(client: ServiceClient): Inside | undefined {
+  return insides.get(client)
 }
 
 /** What is asked for, with the defaults for what is left out. */

@@ -1,0 +1,230 @@
+/** The options of `oauthProxy`, and what must be true of them before anything is built. */
+
+import { Agent, validateHeaderName, validateHeaderValue } from 'node:http'
+import { Agent as HttpsAgent } from 'node:https'
+import { checkedResource, checkedScope } from '../oauth/requested-access.js'
+import { checkOptions, type OptionChecks } from '../options.js'
+import { isReservedHeader } from '../proxy/headers.js'
+import { isProxyPrefix } from '../proxy/upstream-url.js'
+import { apiUrlProblem } from '../tokens/api-allow-list.js'
+import type { ServiceClient } from '../tokens/client-credentials.js'
+import type { CsrfRule } from './csrf.js'
+
+/** Whose token a request takes along. */
+export type ProxyToken = 'user' | 'client' | 'user-or-client' | 'user-or-none' | 'none'
+
+export interface OAuthProxyOptions {
+  /**
+   * The path below which requests go to the API, as browsers ask this server for it, such as `/api`; on the border of a
+   * path segment, wherever the middleware is mounted.
+   */
+  prefix: string
+  /**
+   * What `prefix` stands for: an https URL, such as `https://api.example.com/v1`, that nothing leads out of. Plain http is
+   * accepted only for localhost, 127.0.0.1 and [::1].
+   */
+  target: string
+  /**
+   * The access token of the user who is signed in (`user`, 401 without one), the app's own (`client`), the user's or else
+   * the app's (`user-or-client`), the user's if there is one (`user-or-none`), or none at all. There is no default.
+   */
+  token: ProxyToken
+  /** The result of `clientCredentials`, which gets the tokens of the app. */
+  client?: ServiceClient
+  /** The API that the token is for (RFC 8707). Default: as `oauthLogin` or `clientCredentials` say. */
+  resource?: string
+  /** Scopes that the token shall have, with one space between. Default: as `oauthLogin` or `clientCredentials` say. */
+  scope?: string
+  /** What may be done to the API; 405 for all else. Default: GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS. */
+  methods?: readonly string[]
+  /** Headers that each request to the API has, in place of what the browser sends by these names. */
+  headers?: Readonly<Record<string, string>>
+  /**
+   * The header that every request must have, whatever its value: no form and no other site can send it. With `false` what
+   * the browser says of the request's origin is enough, as `EventSource`, images and downloads need it. Default `x-csrf`.
+   */
+  csrfHeader?: string | false
+  /** Whether cookies that the API sets reach the browser. Only for an API that may replace this server's. Default false. */
+  passSetCookie?: boolean
+  /** Seconds that the API may take until its answer begins, from the last byte of the request. Default 30. */
+  timeout?: number
+  /** Seconds without a byte after which an answer that has begun is cut off; 0 for never. Default 300. */
+  idleTimeout?: number
+  /** Makes the connections to the API, for a private CA, a client certificate or a limit. Default: one that keeps them open. */
+  agent?: Agent
+}
+
+export interface ProxySettings extends Required<
+  Pick<
+    OAuthProxyOptions,
+    'prefix' | 'target' | 'token' | 'passSetCookie' | 'timeout' | 'idleTimeout' | 'agent'
+  >
+> {
+  readonly client: ServiceClient | undefined
+  /** Which token is wanted. */
+  readonly access: { readonly resource?: string; readonly scope?: string }
+  readonly methods: ReadonlySet<string>
+  /** Of each request to the API, as a header list. */
+  readonly headers: readonly string[]
+  /** What of the browser's headers does not pass because of other options, in small letters. */
+  readonly dropped: ReadonlySet<string>
+  readonly csrf: CsrfRule
+}
+
+const known: Record<keyof OAuthProxyOptions, true> = {
+  prefix: true,
+  target: true,
+  token: true,
+  client: true,
+  resource: true,
+  scope: true,
+  methods: true,
+  headers: true,
+  csrfHeader: true,
+  passSetCookie: true,
+  timeout: true,
+  idleTimeout: true,
+  agent: true,
+}
+
+const tokens = ['user', 'client', 'user-or-client', 'user-or-none', 'none'] as const
+
+const allMethods: readonly string[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
+
+export function proxyOptionChecks(options: OAuthProxyOptions): OptionChecks {
+  return checkOptions('oauthProxy', options, known)
+}
+
+export function checkedProxyOptions(options: OAuthProxyOptions, check: OptionChecks): ProxySettings {
+  const prefix = checkedPrefix(options.prefix, check)
+  const target = checkedTarget(options.target, check)
+  const token = check.oneOf('token', options.token, tokens)
+  const csrfHeader = checkedCsrfHeader(options.csrfHeader ?? 'x-csrf', check)
+  const headers = checkedHeaders(options.headers ?? {}, token, check)
+  const dropped = headers.filter((_, index) => index % 2 === 0)
+  return {
+    prefix,
+    target,
+    token,
+    client: checkedClient(options.client, token, check),
+    access: checkedAccess(options, token, check),
+    methods: checkedMethods(options.methods ?? allMethods, check),
+    headers,
+    dropped: new Set(csrfHeader === undefined ? dropped : [...dropped, csrfHeader]),
+    csrf: { safeMethods: true, ...(csrfHeader !== undefined && { header: csrfHeader }) },
+    passSetCookie: check.boolean('passSetCookie', options.passSetCookie),
+    timeout: check.seconds('timeout', options.timeout, { default: 30, min: 0.1, max: 3_600 }),
+    idleTimeout: check.seconds('idleTimeout', options.idleTimeout, { default: 300, max: 86_400 }),
+    agent: checkedAgent(options.agent, target, check),
+  }
+}
+
+function checkedPrefix(prefix: unknown, check: OptionChecks): string {
+  if (isProxyPrefix(prefix)) return prefix
+  const came = prefix === undefined ? 'is missing' : `is ${JSON.stringify(prefix)}`
+  return check.refuse(
+    'prefix',
+    came,
+    'give a path such as "/api", of letters, digits and ".-_~", without a slash at the end',
+  )
+}
+
+function checkedTarget(target: string, check: OptionChecks): string {
+  const problem = apiUrlProblem(target)
+  return problem ? check.refuse('target', problem.problem, problem.advice) : target
+}
+
+function checkedClient(
+  client: ServiceClient | undefined,
+  token: ProxyToken,
+  check: OptionChecks,
+): ServiceClient | undefined {
+  const isWanted = token === 'client' || token === 'user-or-client'
+  if (isWanted && client === undefined)
+    check.refuse(
+      'client',
+      'is missing',
+      `give the result of clientCredentials(), or another "token" than "${token}"`,
+    )
+  if (!isWanted && client !== undefined)
+    check.refuse(
+      'client',
+      `is of no use with token "${token}"`,
+      'remove it, or set "token" to "client" or "user-or-client"',
+    )
+  return client
+}
+
+function checkedAccess(
+  { resource, scope }: OAuthProxyOptions,
+  token: ProxyToken,
+  check: OptionChecks,
+): ProxySettings['access'] {
+  for (const [name, value] of Object.entries({ resource, scope })) {
+    if (token === 'none' && value !== undefined)
+      check.refuse(name, 'is of no use with token "none"', 'remove it')
+  }
+  checkedResource(resource, check)
+  if (scope !== undefined) checkedScope(scope, check)
+  return { ...(resource !== undefined && { resource }), ...(scope !== undefined && { scope }) }
+}
+
+function checkedMethods(methods: readonly string[], check: OptionChecks): ReadonlySet<string> {
+  const isGood = Array.isArray(methods) && methods.length > 0
+  const unknown = isGood ? methods.find((method) => !allMethods.includes(method)) : ''
+  if (unknown !== undefined)
+    check.refuse(
+      'methods',
+      isGood ? `has ${JSON.stringify(unknown)}` : 'is no list with content',
+      `give some of ${allMethods.join(', ')}`,
+    )
+  return new Set(methods)
+}
+
+function checkedHeaders(
+  headers: Readonly<Record<string, string>>,
+  token: ProxyToken,
+  check: OptionChecks,
+): string[] {
+  return Object.entries(headers).flatMap(([name, value]) => {
+    const key = name.toLowerCase()
+    const option = `headers.${name}`
+    if (key === 'authorization' && token !== 'none')
+      check.refuse(option, 'is where the access token goes', 'remove it, or set "token" to "none"')
+    if (isReservedHeader(key)) check.refuse(option, 'is not yours to set', 'remove it')
+    try {
+      validateHeaderName(name)
+      validateHeaderValue(name, value)
+    } catch {
+      check.refuse(option, 'is no header', 'give a name and a value as RFC 9110 §5 has them')
+    }
+    return [key, value]
+  })
+}
+
+function checkedCsrfHeader(header: string | false, check: OptionChecks): string | undefined {
+  if (header === false) return undefined
+  if (typeof header === 'string' && /^[a-z\d-]+$/i.test(header) && !browserHeaders.test(header))
+    return header.toLowerCase()
+  return check.refuse(
+    'csrfHeader',
+    `is ${JSON.stringify(header)}`,
+    'give the name of a header that no browser sends by itself, such as "x-csrf", or false',
+  )
+}
+
+/** What requests of other sites have as well: sent by browsers, or allowed to all scripts (Fetch §2.2.2). */
+const browserHeaders =
+  /^(accept(-.*)?|authorization|connection|content-.*|cookie2?|date|dnt|expect|host|if-.*|keep-alive|origin|pragma|cache-control|priority|proxy-.*|purpose|range|referer|save-data|sec-.*|te|trailer|transfer-encoding|upgrade(-insecure-requests)?|user-agent|via|x-forwarded-.*)$/i
+
+function checkedAgent(agent: Agent | undefined, target: string, check: OptionChecks): Agent {
+  const { protocol } = new URL(target)
+  if (agent === undefined) {
+    return protocol === 'https:' ? new HttpsAgent({ keepAlive: true }) : new Agent({ keepAlive: true })
+  }
+  if (!(agent instanceof Agent))
+    check.refuse('agent', 'is no agent', 'give an Agent of node:https or node:http')
+  if (!(agent instanceof HttpsAgent) && protocol === 'https:' && agent.constructor === Agent)
+    check.refuse('agent', 'is of node:http', 'give one of node:https: "target" is an https URL')
+  return agent
+}

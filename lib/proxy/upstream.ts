@@ -1,0 +1,127 @@
+/** One API server: sends requests to it, and gives the answers as soon as their headers are there. */
+
+import {
+  request as httpRequest,
+  type Agent,
+  type ClientRequest,
+  type IncomingMessage,
+  type ServerResponse,
+} from 'node:http'
+import { request as httpsRequest } from 'node:https'
+import { urlToHttpOptions } from 'node:url'
+import { OAuthError } from '../errors.js'
+
+export interface UpstreamRequest {
+  readonly method: string
+  /** Path and query. */
+  readonly path: string
+  /** Names and values one after the other; all of them, the framing of the body included. */
+  readonly headers: readonly string[]
+  readonly body: Buffer | IncomingMessage | undefined
+}
+
+export interface UpstreamOptions {
+  readonly target: string
+  readonly agent: Agent
+  /** Seconds until the headers of the answer, from the last byte of the request that came. */
+  readonly timeout: number
+  /** Seconds without a byte while the answer is on its way; 0 for no end. */
+  readonly idleTimeout: number
+}
+
+export interface Upstream {
+  /**
+   * Redirects are answers like others. When `client` closes, the exchange ends at once. Throws `upstream_unavailable` or
+   * `upstream_timeout`, and `invalid_request` when it was the client that stopped sending.
+   */
+  send(request: UpstreamRequest, client: ServerResponse): Promise<IncomingMessage>
+}
+
+/** What may be sent twice without being done twice (RFC 9110 §9.2.2). */
+const idempotent: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE'])
+
+export function createUpstream({ target, agent, timeout, idleTimeout }: UpstreamOptions): Upstream {
+  const url = new URL(target)
+  const { protocol, hostname, port } = urlToHttpOptions(url)
+  const start = protocol === 'https:' ? httpsRequest : httpRequest
+
+  function send(request: UpstreamRequest, client: ServerResponse): Promise<IncomingMessage> {
+    const { method, path, headers, body } = request
+    return new Promise((resolve, reject) => {
+      const outgoing = start({ protocol, hostname, port, agent, method, path, headers })
+      let answer: IncomingMessage | undefined
+      const abandon = () => void outgoing.destroy()
+      const settled = () => clearTimeout(timer)
+      const timer = setTimeout(() => {
+        client.off('close', abandon)
+        reject(isStalled(body, outgoing) ? stalled() : tooLate(url, timeout))
+        outgoing.destroy()
+      }, timeout * 1000)
+      client.once('close', abandon)
+
+      outgoing.once('response', (response) => {
+        settled()
+        answer = response
+        if (idleTimeout > 0) outgoing.setTimeout(idleTimeout * 1000, abandon)
+        resolve(response)
+      })
+      outgoing.on('error', (error: NodeJS.ErrnoException) => {
+        settled()
+        // Whoever reads the answer sees it break off.
+        if (answer) return
+        client.off('close', abandon)
+        const mayBeRepeated = idempotent.has(method) && !isStream(body) && !client.destroyed
+        // The server closed a connection that had been idle just when it was used again.
+        if (outgoing.reusedSocket && mayBeRepeated) resolve(send(request, client))
+        else reject(unavailable(url, error))
+      })
+      if (isStream(body)) pump(body, outgoing, timer)
+      else outgoing.end(body)
+    })
+  }
+
+  return { send }
+}
+
+/** Unlike `stream.pipeline` it leaves the request alive when the API fails: there is an answer to give yet. */
+function pump(body: IncomingMessage, outgoing: ClientRequest, timer: NodeJS.Timeout): void {
+  body.pipe(outgoing)
+  body.on('data', () => timer.refresh())
+  outgoing.once('close', () => {
+    body.unpipe(outgoing)
+    // What is left of it stands between this request and the next one of the connection.
+    body.resume()
+  })
+}
+
+function isStream(body: UpstreamRequest['body']): body is IncomingMessage {
+  return body !== undefined && !Buffer.isBuffer(body)
+}
+
+/** Whether it is the client that we wait for. */
+function isStalled(body: UpstreamRequest['body'], outgoing: ClientRequest): boolean {
+  return isStream(body) && !body.readableEnded && !outgoing.writableNeedDrain
+}
+
+function stalled(): OAuthError {
+  return new OAuthError('invalid_request', { status: 408, reason: 'body_timeout' })
+}
+
+function tooLate({ origin }: URL, timeout: number): OAuthError {
+  return new OAuthError('upstream_timeout', {
+    message: `the API at ${origin} did not begin to answer within ${timeout} s`,
+    hint: 'If it needs longer, set the option "timeout" of oauthProxy.',
+  })
+}
+
+function unavailable({ origin }: URL, cause: NodeJS.ErrnoException): OAuthError {
+  const isNonsense = cause.code?.startsWith('HPE_') === true
+  return new OAuthError('upstream_unavailable', {
+    message: isNonsense
+      ? `the API at ${origin} does not speak HTTP`
+      : `the API at ${origin} cannot be reached`,
+    reason: isNonsense ? 'not_http' : 'network',
+    hint: 'Check the option "target" of oauthProxy and that this machine can reach it; a private CA or a proxy goes into the option "agent".',
+    cause,
+  })
+}
