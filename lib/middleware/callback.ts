@@ -18,6 +18,7 @@ import type { Sessions } from '../session/session.js'
 import type { Transaction, Transactions } from '../session/transaction.js'
 import type { Login } from './login.js'
 import { formParameters, navigation, queryParameters, redirect } from './request.js'
+import { needsPage, withError } from './silent-login.js'
 
 /** A login that is about to succeed. */
 export interface LoginAttempt {
@@ -79,8 +80,23 @@ export function createCallback(options: CallbackOptions): Callback {
       await heal(req, res, state)
       return
     }
+    try {
+      await finish(req, res, transaction, parameters)
+    } catch (error) {
+      if (!transaction.silent || !needsPage(error)) throw error
+      emit({ type: 'login_failed', code: error.code, error })
+      redirect(res, withError(transaction.returnTo, error.code), 303)
+    }
+  }
+
+  async function finish(
+    req: IncomingMessage,
+    res: ServerResponse,
+    transaction: Transaction,
+    parameters: URLSearchParams,
+  ): Promise<void> {
     const grant = await authorizationCodeGrant(client, transaction, parameters)
-    const claims = await finalClaims(grant, transaction.returnTo, req)
+    const claims = await finalClaims(grant, transaction, req)
     const { issuer } = await client.metadata()
     const subject = typeof claims['sub'] === 'string' ? claims['sub'] : undefined
     // From the token that was verified, and not from what the app makes of it: by these the server ends the session.
@@ -138,7 +154,7 @@ export function createCallback(options: CallbackOptions): Callback {
 
   /** The user was signed out at the server while the login was under way: it has to ask them once more. */
   async function again(req: IncomingMessage, res: ServerResponse, transaction: Transaction): Promise<void> {
-    const { state, returnTo, scope, max_age, acr_values } = transaction
+    const { state, returnTo, scope, max_age, acr_values, silent, subject } = transaction
     if (isRestarted(state)) {
       throw new OAuthError('login_required', {
         reason: 'session_ended',
@@ -149,18 +165,28 @@ export function createCallback(options: CallbackOptions): Callback {
     const parameters = {
       ...(max_age !== undefined && { max_age }),
       ...(acr_values !== undefined && { acr_values }),
+      ...(silent && { prompt: 'none' }),
     }
-    await login.start(req, res, { returnTo, scope, parameters, restarted: true })
+    const whose = subject !== undefined && { subject }
+    await login.start(req, res, { returnTo, scope, parameters, restarted: true, ...whose })
   }
 
   async function finalClaims(
     { tokens, claims: idTokenClaims }: Grant,
-    returnTo: string,
+    { returnTo, subject }: Transaction,
     req: IncomingMessage,
   ): Promise<Claims> {
     const claims = {
       ...(wantsUserinfo && (await profile(tokens.access_token, idTokenClaims))),
       ...lasting(idTokenClaims ?? {}),
+    }
+    if (subject !== undefined && subject !== claims['sub']) {
+      discard(tokens)
+      throw new OAuthError('login_required', {
+        status: 400,
+        reason: 'other_subject',
+        hint: 'A silent login came back with another user than the one it was for. Start a login without "prompt=none".',
+      })
     }
     const chosen = await onLogin?.({
       claims,

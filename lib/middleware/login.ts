@@ -10,6 +10,7 @@ import {
   type ResponseMode,
 } from '../oauth/authorization-request.js'
 import type { Client } from '../oauth/client.js'
+import { isSubject } from '../oauth/id-token.js'
 import { parseScope } from '../oauth/scope.js'
 import { requireEndpoint } from '../oauth/server-metadata.js'
 import type { Seal } from '../seal.js'
@@ -17,6 +18,7 @@ import type { Sessions } from '../session/session.js'
 import type { Transactions } from '../session/transaction.js'
 import { formParameters, navigation, queryParameters, redirect, singleParameter } from './request.js'
 import { pathOn } from './return-to.js'
+import { isSilent, withError } from './silent-login.js'
 
 /** What one login asks for beyond the options of `oauthLogin`. */
 export interface StartLoginOptions {
@@ -24,7 +26,10 @@ export interface StartLoginOptions {
   scope?: string
   /** Where the user goes afterwards: a path of this site. Anything else is replaced by the default. */
   returnTo?: string
-  /** Parameters of the authorization request, such as `{ prompt: 'login', max_age: 0 }`. */
+  /**
+   * Parameters of the authorization request, such as `{ prompt: 'login', max_age: 0 }`. With `prompt: 'none'` the login is
+   * silent: where the server would have to show a page, the user goes back with `error` in the query.
+   */
   parameters?: AuthorizationParameters
 }
 
@@ -55,7 +60,12 @@ export interface Login {
   start(
     req: IncomingMessage,
     res: ServerResponse,
-    options?: StartLoginOptions & { restarted?: boolean; demand?: AuthenticationDemand },
+    options?: StartLoginOptions & {
+      restarted?: boolean
+      demand?: AuthenticationDemand
+      /** The user that a silent login is for. Default: the one of the session. */
+      subject?: string
+    },
   ): Promise<void>
   /** The query by which {@link fromRequest} starts a login that demands this of the sign-in. */
   stepUpQuery(demand: AuthenticationDemand): Record<string, string>
@@ -70,7 +80,8 @@ export function createLogin(settings: LoginOptions): Login {
     refuseReserved(options.parameters)
     // Now, rather than when the user has come back and the code is spent.
     if (settings.wantsUserinfo) requireEndpoint(await client.metadata(), 'userinfo_endpoint')
-    const parameters = withMaxAge({ ...settings.parameters, ...options.parameters })
+    const silent = isSilent(options.parameters) ? await silentLogin(req, res, options.subject) : undefined
+    const parameters = withMaxAge({ ...settings.parameters, ...silent?.parameters, ...options.parameters })
     const { url, transaction } = await authorizationRequest(client, {
       scope: union(scope, additionalScopes(options.scope)),
       parameters: withDemand(parameters, options.demand),
@@ -78,7 +89,12 @@ export function createLogin(settings: LoginOptions): Login {
       ...(resource !== undefined && { resource }),
       ...(options.restarted !== undefined && { restarted: options.restarted }),
     })
-    transactions.begin(req, res, { ...transaction, returnTo: safeReturnTo(options.returnTo) })
+    const returnTo = safeReturnTo(options.returnTo)
+    transactions.begin(req, res, {
+      ...transaction,
+      returnTo: silent ? withError(returnTo) : returnTo,
+      ...silent?.transaction,
+    })
     redirect(res, url, req.method === 'POST' ? 303 : 302)
   }
 
@@ -97,19 +113,37 @@ export function createLogin(settings: LoginOptions): Login {
         const value = singleParameter(asked, name)
         return value === undefined ? [] : [[name, value] as const]
       })
-      const { scope: extraScope, ...parameters } = Object.fromEntries(chosen)
+      // Whatever the options say: it can only do less than a login does.
+      const silent = singleParameter(asked, 'prompt') === 'none'
+      const { scope: extraScope, ...others } = Object.fromEntries(chosen)
+      const parameters = { ...others, ...(silent && { prompt: 'none' }) }
       const [returnTo] = asked.getAll('returnTo')
       const demand = demandIn(asked)
-      // A step up must not take away what was granted before.
-      const kept = demand ? (sessions.read(req, res)?.scope ?? []) : []
+      // The new tokens take the place of the old, and nobody chose to have fewer scopes.
+      const kept = demand || silent ? (sessions.read(req, res)?.scope ?? []) : []
+      const subject = silent ? subjectIn(asked) : undefined
       await start(req, res, {
         parameters,
         scope: [...kept, extraScope ?? ''].join(' ').trim(),
         ...(demand && { demand }),
+        ...(subject !== undefined && { subject }),
         ...(returnTo !== undefined && { returnTo }),
         ...(asked.has('iss') && thirdPartyLogin(asked, parameters)),
       })
     },
+  }
+
+  /** Whose a silent login is. The server is told by the ID token, which some want to see before they answer. */
+  async function silentLogin(req: IncomingMessage, res: ServerResponse, asked?: string) {
+    const session = sessions.read(req, res)
+    const subject = asked ?? session?.subject
+    const isTheirs = session !== undefined && session.subject === subject
+    const idToken = isTheirs ? (await sessions.tokens(req, session))?.id_token : undefined
+    const isShort = idToken !== undefined && idToken.length <= longestIdToken
+    return {
+      parameters: isShort ? { id_token_hint: idToken } : {},
+      transaction: { silent: true, ...(subject !== undefined && { subject }) } as const,
+    }
   }
 
   function demandIn(asked: URLSearchParams): AuthenticationDemand | undefined {
@@ -155,6 +189,15 @@ export function createLogin(settings: LoginOptions): Login {
 
 /** Characters of a `login_hint`. */
 const longestHint = 1_024
+/** Characters of an ID token in an address: real servers refuse lines of more than 8 192. */
+const longestIdToken = 4_096
+
+/** The user that a page of this site wants back, where the session that it knew may be gone. */
+function subjectIn(asked: URLSearchParams): string | undefined {
+  const subject = singleParameter(asked, 'subject')
+  if (subject === undefined || isSubject(subject)) return subject
+  throw new OAuthError('invalid_request', { reason: 'subject' })
+}
 
 /** Whoever could set these could have the code sent elsewhere, or a check left out. */
 function refuseReserved(parameters: AuthorizationParameters = {}): void {

@@ -14,6 +14,10 @@ import { isSameSecret } from '../secret.js'
 export interface Transaction extends AuthorizationTransaction {
   /** Where the user goes when the login is done. */
   readonly returnTo: string
+  /** Whether it may show no page: where the server needs one, the browser goes back and is told so. */
+  readonly silent?: true
+  /** The user that a silent login is for; nobody else takes their place. */
+  readonly subject?: string
   /** Seconds since the epoch. */
   readonly startedAt: number
 }

@@ -38,7 +38,7 @@ test('no two logins share a value', async () => {
 })
 
 test('the query sets only what the options allow', async () => {
-  const path = '/login?login_hint=alice&ui_locales=de&prompt=none&scope=admin'
+  const path = '/login?login_hint=alice&ui_locales=de&prompt=login&scope=admin'
   const parameters = await sent(path, { queryParameters: ['login_hint', 'ui_locales'] })
   expect(parameters.get('login_hint')).toBe('alice')
   expect(parameters.get('ui_locales')).toBe('de')
