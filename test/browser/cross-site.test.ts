@@ -303,6 +303,7 @@ describe.skipIf(!hasChromium)('a user of app.localhost, signed in,', () => {
       const readable = await attack(page, app.url, attacker.url)
       expect(app.arrived.length, 'requests of the attack').toBeGreaterThan(0)
       expect(api.arrived).toEqual([])
+      expect(server.counts.authorize, 'logins').toBe(1)
       expect(String(readable)).not.toContain(secret)
       expect(String(readable)).not.toContain('session_expires_in')
       expect(String(readable)).not.toContain('Signed in')
