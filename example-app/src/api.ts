@@ -2,7 +2,8 @@
 
 import express, { type ErrorRequestHandler, type Express } from 'express'
 import { getAuth, oauthBearer, requireScope } from 'express-oauth-kit'
-import { addProject, parseNewProject, projects, report } from './projects.js'
+import { addProject, onProjectAdded, parseNewProject, projects, report } from './projects.js'
+import { apiTrouble } from './trouble.js'
 
 export interface ApiOptions {
   /** The authorization server whose tokens count. */
@@ -15,9 +16,20 @@ export function createApi({ issuer, audience }: ApiOptions): Express {
   const api = express()
   api.disable('x-powered-by')
   api.use(oauthBearer({ issuer, audience }))
+  api.use(apiTrouble)
 
   api.get('/v1/projects', requireScope('read:projects'), (_req, res) => {
     res.json({ projects })
+  })
+
+  // Server-sent events: every project that anybody adds, as it happens.
+  api.get('/v1/projects/events', requireScope('read:projects'), (_req, res) => {
+    res.set({ 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' }).flushHeaders()
+    res.write(': the beginning\n\n')
+    res.on(
+      'close',
+      onProjectAdded((project) => res.write(`data: ${JSON.stringify(project)}\n\n`)),
+    )
   })
 
   api.post('/v1/projects', requireScope('write:projects'), express.json({ limit: '10kb' }), (req, res) => {

@@ -8,6 +8,7 @@ import 'express-oauth-kit/augment' // types `req.auth`
 import express, { type ErrorRequestHandler, type Express, type Request, type RequestHandler } from 'express'
 import {
   getAuth,
+  isOAuthError,
   oauthBearer,
   oauthLogin,
   OAuthError,
@@ -27,7 +28,9 @@ import type { NewProject } from './projects.js'
 import { recoveryCodes } from './recovery-codes.js'
 import { sameOrigin } from './same-origin.js'
 import { createSignInLog } from './sign-ins.js'
+import { spa } from './spa.js'
 import { createTokenWatch } from './token-watch.js'
+import { storeTrouble } from './trouble.js'
 import * as views from './views.js'
 
 export interface AppOptions {
@@ -53,8 +56,9 @@ export interface AppOptions {
 
 export function createApp(options: AppOptions): Express {
   const { issuer, clientId, clientSecret, baseUrl, scope, resource, apiUrl, storage, secret } = options
-  const { audience, store, sessionStore, instance } = options
+  const { audience, sessionStore, instance } = options
   const api = apiClient(apiUrl)
+  const { store, middleware: trouble } = storeTrouble(options.store)
   const watch = createTokenWatch(store, instance)
   const signIns = createSignInLog()
   const viewer = (req: Request): views.Viewer => ({ auth: req.auth, path: req.path, instance })
@@ -62,6 +66,7 @@ export function createApp(options: AppOptions): Express {
   const app = express()
   app.disable('x-powered-by')
   app.use(assets)
+  app.use(trouble)
   app.use((_req, res, next) => {
     res.set(pageHeaders())
     next()
@@ -90,6 +95,7 @@ export function createApp(options: AppOptions): Express {
     ...(clientSecret !== undefined && { clientSecret }),
     baseUrl,
     paths: { backchannelLogout: '/backchannel-logout' },
+    user: { claims: ['sub', 'name'] },
     scope,
     ...(resource !== undefined && { resource }),
     // Where the users' access tokens may go, by `getAuth(req).fetch`.
@@ -103,6 +109,9 @@ export function createApp(options: AppOptions): Express {
     onError: 'next',
   })
   app.use(login)
+
+  // The same app as a single page, which calls the API through this server.
+  app.use(spa({ issuer, apiUrl, login, watch }))
 
   // For everybody: the guard makes sure that whoever is greeted by name is signed in still, here and elsewhere.
   app.get('/', optionalLogin(), (req, res) => {
@@ -210,12 +219,24 @@ function ask(scope: string): RequestHandler {
   }
 }
 
+/** A script can do nothing with a page. */
+function isScript(req: Request): boolean {
+  return req.get('sec-fetch-dest') === 'empty' || req.accepts(['html', 'json']) === 'json'
+}
+
 const answerError =
   (viewer: (req: Request) => views.Viewer): ErrorRequestHandler =>
   (error, req, res, next) => {
     if (res.headersSent) return next(error)
     const { status, headers, title, text, detail } = explain(error)
     if (status >= 500) console.error(detail ?? error)
+    if (isOAuthError(error) && isScript(req)) {
+      const wayIn = status === 401 ? { login_url: '/login' } : {}
+      return res
+        .status(status)
+        .set(headers)
+        .json({ ...error.toJSON(), ...wayIn })
+    }
     if (status === 401 && req.get('sec-fetch-mode') === 'navigate') {
       // Signed in once, but not any more: the access token has expired, and there is no other.
       return res.redirect(303, `/login?returnTo=${encodeURIComponent(req.originalUrl)}`)

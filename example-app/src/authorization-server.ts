@@ -13,6 +13,7 @@ import {
   type KoaContextWithOIDC,
 } from 'oidc-provider'
 import { findAccount } from './authorization-server/accounts.js'
+import { cookieNames } from './authorization-server/cookies.js'
 import { interactions } from './authorization-server/interactions.js'
 import { logoutPage, messagePage } from './authorization-server/pages.js'
 import { apiScopes, identityScopes } from './authorization-server/scopes.js'
@@ -73,8 +74,8 @@ function configuration(options: AuthorizationServerOptions): Configuration {
 
     pkce: { required: () => true },
     rotateRefreshToken: true,
-    issueRefreshToken: async (_ctx, client, source) =>
-      client.grantTypeAllowed('refresh_token') && source.scopes.has('offline_access'),
+    issueRefreshToken: async (ctx, client, source) =>
+      client.grantTypeAllowed('refresh_token') && mayStayAway(ctx, source.scopes),
     ttl: {
       AccessToken: (ctx) => wantedLifetime(ctx, accessTokenLifetime),
       ClientCredentials: accessTokenLifetime,
@@ -89,8 +90,7 @@ function configuration(options: AuthorizationServerOptions): Configuration {
     jwks: { keys: signingKeys() },
     cookies: {
       keys: [randomBytes(32).toString('base64url')],
-      // Ports of one host share their cookies: these names must not meet those of the app.
-      names: { session: 'example_id', interaction: 'example_id_interaction', resume: 'example_id_resume' },
+      names: cookieNames,
     },
     clientBasedCORS: () => false,
     fetch: fetchAnywhere,
@@ -151,6 +151,12 @@ async function fetchAnywhere(url: string | URL | Request, options: RequestInit =
 function wantedLifetime(ctx: KoaContextWithOIDC, most: number): number {
   const wanted = Number(ctx.get(lifetimeHeader))
   return Number.isInteger(wanted) && wanted > 0 ? Math.min(wanted, most) : most
+}
+
+/** Whoever agreed once is not asked again: oidc-provider takes the scope out of a login without `prompt=consent`. */
+function mayStayAway(ctx: KoaContextWithOIDC, scopes: ReadonlySet<string>): boolean {
+  const granted = ctx.oidc.entities.Grant?.getOIDCScopeFiltered(new Set(['offline_access']))
+  return scopes.has('offline_access') || granted === 'offline_access'
 }
 
 function show(

@@ -1,5 +1,7 @@
 /** The projects that the API serves. They live in memory, until the process ends. */
 
+import { EventEmitter } from 'node:events'
+
 export interface Project {
   readonly id: number
   readonly name: string
@@ -34,6 +36,14 @@ const list: Project[] = seeds.map(([name, description, owner, day], index) => ({
 /** All projects, the oldest first. */
 export const projects: readonly Project[] = list
 
+const additions = new EventEmitter<{ added: [Project] }>().setMaxListeners(0)
+
+/** Tells of each project that is added, until the function that it gives is called. */
+export function onProjectAdded(tell: (project: Project) => void): () => void {
+  additions.on('added', tell)
+  return () => additions.off('added', tell)
+}
+
 const limits = { name: 60, description: 200, projects: 200 }
 
 /** A project out of a request's body, or a sentence about what is wrong with it. */
@@ -53,6 +63,7 @@ export function parseNewProject(body: unknown): NewProject | string {
 export function addProject(project: NewProject, owner: string): Project {
   const added = { ...project, id: list.length + 1, owner, createdAt: new Date().toISOString() }
   list.push(added)
+  additions.emit('added', added)
   return added
 }
 

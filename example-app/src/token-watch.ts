@@ -29,8 +29,8 @@ export interface TokenWatch {
   readonly fetch: Fetch
   /** How the session came to this access token, the newest first. Empty when it came before the watch began. */
   history(accessToken: string): Promise<readonly Issue[]>
-  /** Leaves the session with an access token that is over, where the server plays along. */
-  expire(auth: Auth): Promise<void>
+  /** Leaves the session with an access token that is over, where the server plays along; gives its fingerprint. */
+  expire(auth: Auth): Promise<string>
 }
 
 /** The demo's authorization server reads it: seconds that an access token shall live. */
@@ -97,6 +97,7 @@ export function createTokenWatch(store: Store, instance: string | undefined): To
       const left = endsAt - Date.now()
       // Other servers decide for themselves how long their tokens live.
       if (left < 5000) await sleep(Math.max(0, left) + 50)
+      return fingerprint(token)
     },
   }
 }

@@ -40,6 +40,10 @@ export function welcomePage(viewer: Viewer): Html {
           <span>More permissions are asked for when you first need them, not before.</span>
         </li>
       </ol>
+      <p class="note">
+        There is a single-page app, too: <a href="/spa">the same projects</a>, by a script that never sees a
+        token.
+      </p>
     `,
   )
 }
@@ -58,6 +62,7 @@ export function homePage(viewer: Viewer, auth: Auth): Html {
         ${card('/sign-ins', 'See who signed in', 'For people whom the server calls an administrator.', 'admin')}
         ${card('/recovery-codes', 'See your recovery codes', 'Asks for your password, unless you gave it just now.')}
         ${card('/session', 'Look at your session', 'What the app knows about you.')}
+        ${card('/spa', 'Work in a single page', 'The projects again, by a script that never sees a token.')}
       </div>
       <p class="note">
         The projects are there for programs, too: <a href="/projects.json">/projects.json</a> takes your

@@ -75,7 +75,6 @@ const paths = [
   'GET /me',
   'GET /login',
   'GET /callback?state=unknown&code=1',
-  'POST /logout',
   'UPGRADE /api/echo',
 ]
 

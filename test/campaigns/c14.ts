@@ -123,7 +123,7 @@ async function ask(site: Site, visitor: Visitor, person: Person, seen: Seen, ran
   }
   const isCached = headers['x-cache'] === 'HIT' || !/private|no-store/.test(headers['cache-control'] ?? '')
   if (isCached || setCookies.some((cookie) => cookie.startsWith('of-the-api')))
-    seen.exposed.push(`${path}: ${headers['x-cache']}, ${headers['cache-control']}`)
+    seen.exposed.push(`${path}: ${JSON.stringify(headers)}`)
   const expected = person.name === undefined && !forAnybody.includes(path) ? 401 : 200
   if (status !== expected) seen.refused.push(`${path} for ${person.name}: ${status} ${body.slice(0, 100)}`)
   else if (status === 200 && whose(body) !== person.name)

@@ -1,5 +1,6 @@
 /** An API that streams, listens, sends events, echoes and hangs, and knows who is connected to it. */
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { WebSocketServer } from 'ws'
@@ -81,8 +82,9 @@ async function answer(req: IncomingMessage, res: ServerResponse): Promise<void> 
 }
 
 async function drained(res: ServerResponse): Promise<void> {
-  await new Promise<void>((resolve) => {
-    res.once('drain', resolve)
-    res.once('close', resolve)
-  })
+  const gone = new AbortController()
+  const { signal } = gone
+  await Promise.race([once(res, 'drain', { signal }), once(res, 'close', { signal })]).finally(() =>
+    gone.abort(),
+  )
 }
