@@ -40,12 +40,13 @@ export const campaign: Campaign = {
           }
         }),
       )
+      let sockets = Infinity
       const seconds = await secondsUntil(async () => {
-        const { sockets } = await bff.call('look')
+        sockets = (await bff.call('look')).sockets
         // One may be the connection of a key or metadata request that is kept for the next.
         return api.active === 0 && api.sockets === 0 && sockets <= 2
       })
-      const { doubleNexts, mistakes, sockets } = await bff.call('look')
+      const { doubleNexts, mistakes } = await bff.call('look')
       const after = await browser.fetch(`${bff.ready}/api/stream?chunks=3`, { headers: { 'x-csrf': '1' } })
       return [
         noted('requests that were given up', aborts),

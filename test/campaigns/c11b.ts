@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { request, type IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import WebSocket from 'ws'
+import { WebSocket } from 'ws'
 import { cookieHeader } from '../support/requests.js'
 import { openBrowser } from '../support/browser.js'
 import { startFaultyServer } from '../support/faulty-server.js'
@@ -77,15 +77,10 @@ type Headers = Readonly<Record<string, string>>
 async function growth(bff: Worker<BffWorker>, run: () => Promise<void>): Promise<number> {
   const { rss: before } = await bff.call('look')
   let most = before
-  let isDone = false
-  const watched = (async () => {
-    while (!isDone) {
-      most = Math.max(most, (await bff.call('look')).rss)
-      await new Promise((resolve) => setTimeout(resolve, 200))
-    }
-  })()
-  await run().finally(() => (isDone = true))
-  await watched
+  const watch = setInterval(() => {
+    void bff.call('look').then(({ rss }) => (most = Math.max(most, rss)))
+  }, 200)
+  await run().finally(() => clearInterval(watch))
   return Math.round((most - before) / megabyte)
 }
 

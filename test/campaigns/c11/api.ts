@@ -60,7 +60,10 @@ export async function startStreamingApi(): Promise<StreamingApi> {
 
 async function answer(req: IncomingMessage, res: ServerResponse): Promise<void> {
   const { pathname, searchParams } = new URL(req.url ?? '/', 'http://api.invalid')
-  if (pathname === '/hang') return
+  if (pathname === '/hang') {
+    req.resume() // who does not read does not see that nobody is there any more
+    return
+  }
   if (pathname === '/upload') {
     let bytes = 0
     for await (const part of req as AsyncIterable<Buffer>) bytes += part.length
