@@ -21,12 +21,11 @@ export interface Nginx {
 const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin']
 const program = folders.map((folder) => join(folder, 'nginx')).find((file) => existsSync(file))
 
-export const hasNginx = program !== undefined
-
 export async function startNginx({ upstream, http = () => [], location = [] }: NginxOptions): Promise<Nginx> {
+  if (program === undefined) throw new Error('nginx is missing. Install it; it is started from here.')
   const server = await startServerProcess({
     name: 'nginx',
-    command: program ?? 'nginx',
+    command: program,
     arguments(port, folder) {
       const file = join(folder, 'nginx.conf')
       const places = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']

@@ -20,7 +20,7 @@ export interface HandshakeAnswer {
 type Headers = Readonly<Record<string, string>>
 
 /** Headers of a correct handshake. */
-export const handshakeHeaders = (): Headers => ({
+const handshakeHeaders = (): Headers => ({
   connection: 'Upgrade',
   upgrade: 'websocket',
   'sec-websocket-version': '13',
