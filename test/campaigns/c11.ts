@@ -4,14 +4,8 @@
  */
 import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { cookieHeader } from '../support/requests.js'
-import { openBrowser } from '../support/browser.js'
-import { startFaultyServer } from '../support/faulty-server.js'
-import { startStreamingApi } from './c11/api.js'
-import type { BffWorker } from './c11/bff-worker.js'
+import { startBff } from './c11/bff.js'
 import { atMost, exactly, noted, type Campaign, type Random } from './support/campaign.js'
-import { signIn } from './support/sign-in.js'
-import { startWorker } from './support/workers.js'
 
 /** At the same time. */
 const atOnce = 100
@@ -20,34 +14,26 @@ export const campaign: Campaign = {
   title: 'clients that go away in the middle',
   within: { short: 60, long: 600 },
   async run({ long, random }) {
-    const api = await startStreamingApi()
-    const server = await startFaultyServer()
-    const { issuer, clientId, clientSecret } = server
-    const entry = new URL('c11/bff-worker.ts', import.meta.url)
-    const bff = await startWorker<BffWorker>(entry, { issuer, clientId, clientSecret, target: api.url })
+    const { url, worker, api, browser, cookie, close } = await startBff()
     try {
-      server.register(`${bff.ready}/callback`, `${bff.ready}/`)
-      const browser = openBrowser()
-      await signIn(browser, `${bff.ready}/me`)
-      const cookie = await cookieHeader(browser, bff.ready)
       const aborts = long ? 10_000 : 1_000
       let left = aborts
       await Promise.all(
         Array.from({ length: atOnce }, async () => {
           while (left > 0) {
             left -= 1
-            await abort(bff.ready, requestOf(cookie, random), random)
+            await abort(url, requestOf(cookie, random), random)
           }
         }),
       )
       let sockets = Infinity
       const seconds = await secondsUntil(async () => {
-        sockets = (await bff.call('look')).sockets
+        sockets = (await worker.call('look')).sockets
         // One may be the connection of a key or metadata request that is kept for the next.
         return api.active === 0 && api.sockets === 0 && sockets <= 2
       })
-      const { doubleNexts, mistakes } = await bff.call('look')
-      const after = await browser.fetch(`${bff.ready}/api/stream?chunks=3`, { headers: { 'x-csrf': '1' } })
+      const { doubleNexts, mistakes } = await worker.call('look')
+      const after = await browser.fetch(`${url}/api/stream?chunks=3`, { headers: { 'x-csrf': '1' } })
       return [
         noted('requests that were given up', aborts),
         noted('of them seen by the API', api.requests),
@@ -56,12 +42,13 @@ export const campaign: Campaign = {
         atMost('connections of the process', sockets, 2),
         exactly('next called twice', doubleNexts, 0),
         exactly('mistakes in the process', mistakes.length, 0, { details: mistakes.slice(0, 10) }),
-        exactly('rejections that nobody handled', bff.rejections.length, 0, { details: bff.rejections }),
+        exactly('rejections that nobody handled', worker.rejections.length, 0, {
+          details: worker.rejections,
+        }),
         exactly('status of a request afterwards', after.status, 200),
       ]
     } finally {
-      await bff.stop()
-      await Promise.all([server.close(), api.close()])
+      await close()
     }
   },
 }

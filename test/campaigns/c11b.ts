@@ -4,15 +4,11 @@ import { request, type IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { WebSocket } from 'ws'
-import { cookieHeader } from '../support/requests.js'
-import { openBrowser } from '../support/browser.js'
-import { startFaultyServer } from '../support/faulty-server.js'
-import { startStreamingApi } from './c11/api.js'
+import { startBff } from './c11/bff.js'
 import type { BffWorker } from './c11/bff-worker.js'
 import { atMost, exactly, noted, type Campaign } from './support/campaign.js'
 import { quantile } from './support/quantile.js'
-import { signIn } from './support/sign-in.js'
-import { startWorker, type Worker } from './support/workers.js'
+import type { Worker } from './support/workers.js'
 
 const megabyte = 1_048_576
 /** Bytes that the API sends at once. */
@@ -24,37 +20,30 @@ export const campaign: Campaign = {
   within: { short: 60, long: 300 },
   async run({ long }) {
     const size = (long ? 1_024 : 128) * megabyte
-    const api = await startStreamingApi()
-    const server = await startFaultyServer()
-    const { issuer, clientId, clientSecret } = server
-    const entry = new URL('c11/bff-worker.ts', import.meta.url)
-    const bff = await startWorker<BffWorker>(entry, { issuer, clientId, clientSecret, target: api.url })
+    const { url, worker, cookie, close } = await startBff()
     try {
-      server.register(`${bff.ready}/callback`, `${bff.ready}/`)
-      const browser = openBrowser()
-      await signIn(browser, `${bff.ready}/me`)
       const headers = {
-        cookie: await cookieHeader(browser, bff.ready),
+        cookie,
         'x-csrf': '1',
         'sec-fetch-site': 'same-origin',
         'sec-fetch-mode': 'cors',
-        origin: bff.ready,
+        origin: url,
       }
       // Once before, so that what is measured is not the code that gets loaded.
-      await download(`${bff.ready}/api/stream?chunks=500`, headers)
-      await upload(`${bff.ready}/api/upload`, headers, 20 * megabyte)
+      await download(`${url}/api/stream?chunks=500`, headers)
+      await upload(`${url}/api/upload`, headers, 20 * megabyte)
 
-      const downloading = await growth(bff, async () => {
-        const bytes = await download(`${bff.ready}/api/stream?chunks=${size / chunk}`, headers)
+      const downloading = await growth(worker, async () => {
+        const bytes = await download(`${url}/api/stream?chunks=${size / chunk}`, headers)
         if (bytes !== size) throw new Error(`${bytes} bytes came of ${size}`)
       })
-      const uploading = await growth(bff, async () => {
-        const bytes = await upload(`${bff.ready}/api/upload`, headers, size)
+      const uploading = await growth(worker, async () => {
+        const bytes = await upload(`${url}/api/upload`, headers, size)
         if (bytes !== size) throw new Error(`${bytes} bytes arrived of ${size}`)
       })
-      const delays = await events(`${bff.ready}/api/events?every=50`, headers, long ? 60 : 5)
-      const echoed = await echoes(`${bff.ready.replace('http', 'ws')}/api/echo`, headers)
-      const { mistakes } = await bff.call('look')
+      const delays = await events(`${url}/api/events?every=50`, headers, long ? 60 : 5)
+      const echoed = await echoes(`${url.replace('http', 'ws')}/api/echo`, headers)
+      const { mistakes } = await worker.call('look')
       return [
         noted('streamed each way', size / megabyte, { unit: 'MB' }),
         atMost('memory that a download takes', downloading, 50, { unit: 'MB' }),
@@ -65,8 +54,7 @@ export const campaign: Campaign = {
         exactly('mistakes in the process', mistakes.length, 0, { details: mistakes.slice(0, 10) }),
       ]
     } finally {
-      await bff.stop()
-      await Promise.all([server.close(), api.close()])
+      await close()
     }
   },
 }
@@ -74,11 +62,11 @@ export const campaign: Campaign = {
 type Headers = Readonly<Record<string, string>>
 
 /** By how many megabytes the process is larger at its largest, seen five times a second. */
-async function growth(bff: Worker<BffWorker>, run: () => Promise<void>): Promise<number> {
-  const { rss: before } = await bff.call('look')
+async function growth(worker: Worker<BffWorker>, run: () => Promise<void>): Promise<number> {
+  const { rss: before } = await worker.call('look')
   let most = before
   const watch = setInterval(() => {
-    void bff.call('look').then(({ rss }) => (most = Math.max(most, rss)))
+    void worker.call('look').then(({ rss }) => (most = Math.max(most, rss)))
   }, 200)
   await run().finally(() => clearInterval(watch))
   return Math.round((most - before) / megabyte)
