@@ -1,7 +1,14 @@
 /** An app behind nginx: pages of one user each, a page for all, and an API behind the app that wants its answers cached. */
 import { createServer } from 'node:http'
 import express from 'express'
-import { getAuth, oauthLogin, oauthProxy, optionalLogin, requireLogin } from '../../../lib/index.js'
+import {
+  getAuth,
+  memoryStore,
+  oauthLogin,
+  oauthProxy,
+  optionalLogin,
+  requireLogin,
+} from '../../../lib/index.js'
 import { listening, stopped } from '../../support/listening.js'
 import { startNginx, type NginxOptions } from '../../support/nginx.js'
 import { registration } from '../../support/stage.js'
@@ -49,6 +56,7 @@ export async function startSite(
       ...registration(users.server),
       baseUrl: nginx.url,
       storage: 'cookie',
+      store: memoryStore(),
       secrets: ['of this site and of no other, long enough'],
       onLogin: ({ claims }) => ({ ...claims, about: 'x'.repeat(sizeOf(String(claims['sub']))) }),
       user: true,
