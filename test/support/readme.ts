@@ -13,6 +13,11 @@ const optionTables: Readonly<Record<string, readonly [file: string, name: string
   dpop: ['lib/resource/dpop.ts', 'DPoPOptions'],
   mtls: ['lib/resource/client-certificate.ts', 'MutualTlsOptions'],
   protectedResource: ['lib/resource/resource-metadata.ts', 'ProtectedResourceOptions'],
+  user: ['lib/middleware/user-endpoint.ts', 'UserEndpointOptions'],
+  apis: ['lib/middleware/oauth-login-options.ts', 'UserApi'],
+  oauthProxy: ['lib/middleware/oauth-proxy-options.ts', 'OAuthProxyOptions'],
+  webSockets: ['lib/middleware/oauth-proxy-options.ts', 'ProxyWebSockets'],
+  csrfProtection: ['lib/middleware/csrf-protection.ts', 'CsrfProtectionOptions'],
   clientCredentials: ['lib/tokens/client-credentials.ts', 'ClientCredentialsOptions'],
 }
 
