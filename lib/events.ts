@@ -8,6 +8,8 @@ export type OAuthEvent =
   | { readonly type: 'login'; readonly issuer: string; readonly subject: string | undefined }
   | { readonly type: 'login_failed'; readonly code: OAuthErrorCode; readonly error: OAuthError }
   | { readonly type: 'request_failed'; readonly code: OAuthErrorCode; readonly error: OAuthError }
+  /** Another site may have made the request; `error.reason` has what was missing. */
+  | { readonly type: 'request_rejected'; readonly code: OAuthErrorCode; readonly error: OAuthError }
   | { readonly type: 'login_restarted' }
   | { readonly type: 'refreshed' }
   | { readonly type: 'refresh_failed'; readonly code: OAuthErrorCode; readonly error: OAuthError }

@@ -39,7 +39,7 @@ export function createRefusals(options: RefusalOptions): Refusals {
   const { onError, loginPath, returnTo, freshLogin, stepUpQuery, forDeveloper, emit } = options
 
   const answer: Refusals['answer'] = (error, req, res, next) => {
-    if (isOAuthError(error) && error.status >= 500) emit({ type: 'request_failed', code: error.code, error })
+    if (isOAuthError(error)) tell(error)
     if (onError === 'next' || !isOAuthError(error) || res.headersSent) {
       next(asError(error))
       return
@@ -54,9 +54,16 @@ export function createRefusals(options: RefusalOptions): Refusals {
 
   const answerScript: Refusals['answerScript'] = (thrown, res) => {
     const error = isOAuthError(thrown) ? thrown : mistake(thrown)
-    if (error.status >= 500) emit({ type: 'request_failed', code: error.code, error })
+    tell(error)
     setHeaders(error, res)
     sendJson(res, error.status, { ...error.toJSON(), ...wayIn(error) })
+  }
+
+  /** What an operator wants to know of: our failures, and requests that no page of the app makes. */
+  function tell(error: OAuthError): void {
+    const { code, status } = error
+    if (status >= 500) emit({ type: 'request_failed', code, error })
+    else if (code === 'csrf_rejected') emit({ type: 'request_rejected', code, error })
   }
 
   /** A script cannot follow a redirect to another origin; it can be told where the login is, and what for. */

@@ -87,6 +87,9 @@ describe('T108 a request that another site makes the browser send', () => {
       const { status, body } = await bare(`${app.url}/user`, { ...headers, cookie })
       expect([what, status, body.includes('subject-1')]).toEqual([what, 403, false])
     }
+    const told = app.events.filter(({ type }) => type === 'request_rejected')
+    expect(told).toHaveLength(Object.keys(attacks).length)
+    expect(told[0]).toMatchObject({ code: 'csrf_rejected', error: { reason: 'cross_site' } })
     expect((await bare(`${app.url}/user`, { ...ownScript, cookie })).body).toContain('subject-1')
   })
 })
