@@ -50,9 +50,11 @@ export function createUpstream({ target, agent, timeout, idleTimeout }: Upstream
     return new Promise((resolve, reject) => {
       const outgoing = start({ protocol, hostname, port, agent, method, path, headers })
       let answer: IncomingMessage | undefined
+      let isLate = false
       const abandon = () => void outgoing.destroy()
       const settled = () => clearTimeout(timer)
       const timer = setTimeout(() => {
+        isLate = true
         client.off('close', abandon)
         reject(isStalled(body, outgoing) ? stalled() : tooLate(url, timeout))
         outgoing.destroy()
@@ -67,8 +69,8 @@ export function createUpstream({ target, agent, timeout, idleTimeout }: Upstream
       })
       outgoing.on('error', (error: NodeJS.ErrnoException) => {
         settled()
-        // Whoever reads the answer sees it break off.
-        if (answer) return
+        // Whoever reads the answer sees it break off, and whoever was told that there is none asks no more.
+        if (answer || isLate) return
         client.off('close', abandon)
         const mayBeRepeated = idempotent.has(method) && !isStream(body) && !client.destroyed
         // The server closed a connection that had been idle just when it was used again.

@@ -3,6 +3,7 @@ import {
   createServer,
   request as httpRequest,
   type IncomingMessage,
+  type RequestListener,
   type Server,
   type ServerResponse,
 } from 'node:http'
@@ -14,6 +15,7 @@ import { startFaultyServer } from '../../support/faulty-server.js'
 import { hang, json, reset } from '../../support/faulty-server/answer.js'
 import { listening, stopped } from '../../support/listening.js'
 import { withNewCookies } from '../../support/requests.js'
+import { unhandledRejections } from '../../support/unhandled-rejections.js'
 import { ownScript, proxied, proxiedApi, type Proxied } from '../../proxy/proxied.js'
 
 type Listener = (request: IncomingMessage, response: ServerResponse) => void
@@ -141,6 +143,31 @@ describe('T113: an API that fails', () => {
     expect(await ending(await silent!.answered)).toBe('broken off')
     expect(await ending(await slow!.answered)).toBe('complete')
     await vi.waitFor(async () => expect(await open()).toBeLessThanOrEqual(1))
+  })
+
+  it('T113: that is late on a connection of before is not asked once more', async () => {
+    let requests = 0
+    const { url } = await counted((request, response) => {
+      requests += 1
+      if (request.url === '/x') response.end('ok')
+    })
+    // Some sessions are saved before the answer ends.
+    const slowly: RequestListener = (_request, response) => {
+      const end = response.end.bind(response) as (body?: unknown) => ServerResponse
+      response.end = (body?: unknown) => (setTimeout(() => end(body), 100), response)
+    }
+    const { send } = await proxied(
+      url,
+      { timeout: 0.2 },
+      { before: [(request, response, next) => (slowly(request, response as never), next())] },
+    )
+    await send('/api/x')
+    const { result, rejections } = await unhandledRejections(async () => {
+      const { status } = await send('/api/hang')
+      await pause(300)
+      return status
+    })
+    expect([result, requests, rejections]).toEqual([504, 2, []])
   })
 
   it('T113: a body that the browser stops sending is its own fault, a slow one is none', async () => {
