@@ -294,6 +294,25 @@ describe('T111: what the browser gets', () => {
   })
 })
 
+describe('T111: an answer of the API', () => {
+  const spoken = async (head: string) => {
+    const url = await upstream((_request, { socket }) => void socket?.end(`HTTP/1.1 ${head}`))
+    return proxied(url)
+  }
+
+  it('T111: that has two types is judged by all of them', async () => {
+    const head = '200 OK\r\nContent-Type: text/plain\r\nContent-Type: text/html\r\nContent-Length: 0\r\n\r\n'
+    const { send } = await spoken(head)
+    expect((await send('/api/x')).headers['content-security-policy']).toBe('sandbox')
+  })
+
+  it('T111: without a body says nothing of its length', async () => {
+    const { send } = await spoken('204 No Content\r\nContent-Length: 5\r\n\r\n')
+    const { status, headers } = await send('/api/x')
+    expect([status, headers['content-length']]).toEqual([204, undefined])
+  })
+})
+
 describe('T40: a cache that others share', () => {
   it.each([
     [{}, 'private, no-store'],
