@@ -7,6 +7,7 @@ import {
   type Server,
   type ServerResponse,
 } from 'node:http'
+import { connect } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { clientCredentials } from '../../../lib/index.js'
@@ -237,6 +238,24 @@ describe('T113, T107: a browser that goes away', () => {
     await vi.waitFor(async () => expect([await open(), aborted]).toEqual([0, 60]), { timeout: 5_000 })
     expect(app.app.errors).toEqual([])
     expect(app.app.events.filter(({ type }) => type === 'request_failed')).toEqual([])
+  })
+
+  it('T113: takes along what it asked for before the answer to another request', async () => {
+    const { url, open } = await counted((request, response) => {
+      if (request.url === '/stream') response.write('x'.repeat(1_000_000))
+    })
+    const { app, cookie } = await proxied(url)
+    const { hostname, port, host } = new URL(app.url)
+    const head = Object.entries({ host, cookie, ...ownScript }).map(
+      ([name, value]) => `${name}: ${value}\r\n`,
+    )
+    const ask = (path: string) => `GET ${path} HTTP/1.1\r\n${head.join('')}\r\n`
+    const socket = connect(Number(port), hostname)
+    socket.write(ask('/api/hang') + ask('/api/hang').repeat(5) + ask('/api/stream').repeat(10))
+    await vi.waitFor(async () => expect(await open()).toBe(16))
+    socket.destroy()
+    await vi.waitFor(async () => expect(await open()).toBe(0))
+    expect(app.errors).toEqual([])
   })
 
   it('T107: connections are used again', async () => {
