@@ -1,6 +1,7 @@
 /** Threats to what passes between browser and API besides the body: cookies, tokens, identities, commands to caches. */
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { describe, expect, it } from 'vitest'
+import { oauthProxy } from '../../../lib/index.js'
 import { requestHeaders } from '../../../lib/proxy/headers.js'
 import { requestBody } from '../../../lib/proxy/request-body.js'
 import { exchange, ownScript, proxied, proxiedApi, raw, upstream } from '../../proxy/proxied.js'
@@ -496,4 +497,12 @@ describe('T108: a request that another site makes', () => {
     expect((await named.send('/api/x', { headers: { 'x-own-proof': 'y' } })).status).toBe(200)
     expect(named.api.requests[0]?.headers).not.toHaveProperty('x-own-proof')
   })
+
+  it.each(['X-Requested-With', 'Accept', 'sec-x', 'cookie2', 'if-match', 'last-event-id', 'x csrf', '', 7])(
+    'T108: %j is no header that proves anything',
+    (csrfHeader) => {
+      const options = { prefix: '/api', target: 'https://api.example.com', token: 'none' } as const
+      expect(() => oauthProxy({ ...options, csrfHeader: csrfHeader as string })).toThrow('"csrfHeader" is')
+    },
+  )
 })
