@@ -40,13 +40,16 @@ export function answerUpgrade(
     return
   }
   socket.on('error', () => undefined)
+  const connection = assigned(res, socket)
+  if (!connection) {
+    socket.destroy()
+    return
+  }
   res.shouldKeepAlive = false
   req.socket.setTimeout(longestPause * 1_000, () => socket.destroy())
   // What else the client sends is read and thrown away: closing with unread bytes would reset the connection, and the
   // client might never read the answer.
   socket.resume()
-  const connection = socket as Parameters<ServerResponse['assignSocket']>[0]
-  res.assignSocket(connection)
   res.once('finish', () => socket.end(() => socket.destroy()))
   try {
     answer(res)
@@ -56,14 +59,33 @@ export function answerUpgrade(
   }
 }
 
-/** Answers 101: what follows on the socket is another protocol. False when there is nobody left to answer. */
+/**
+ * Answers 101: what follows on the socket is another protocol. False when there is nobody left to answer, or another answer
+ * is still being written.
+ */
 export function switchProtocols(req: IncomingMessage, socket: Duplex): boolean {
   const res = upgradeResponse(req)
   if (res.headersSent || !socket.writable) return false
-  const connection = socket as Parameters<ServerResponse['assignSocket']>[0]
-  res.assignSocket(connection)
+  const connection = assigned(res, socket)
+  if (!connection) return false
   res.writeHead(101)
   res.flushHeaders()
   res.detachSocket(connection)
   return true
+}
+
+type Connection = Parameters<ServerResponse['assignSocket']>[0]
+
+/**
+ * Gives the response the socket. Nothing when it has one that is not done: the client has sent the upgrade behind a request
+ * without waiting for the answer, which nobody does who means it well (RFC 9112 §9.3.2).
+ */
+function assigned(res: ServerResponse, socket: Duplex): Connection | undefined {
+  const connection = socket as Connection
+  try {
+    res.assignSocket(connection)
+    return connection
+  } catch {
+    return undefined
+  }
 }

@@ -4,11 +4,11 @@ import { Agent, validateHeaderName, validateHeaderValue } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import { checkedResource, checkedScope } from '../oauth/requested-access.js'
 import { checkOptions, type OptionChecks } from '../options.js'
-import { isReservedHeader } from '../proxy/headers.js'
 import { isProxyPrefix } from '../proxy/upstream-url.js'
 import { apiUrlProblem } from '../tokens/api-allow-list.js'
 import type { ServiceClient } from '../tokens/client-credentials.js'
-import type { CsrfRule } from './csrf.js'
+import { isReservedForEach } from '../tokens/reserved-header.js'
+import { checkedCsrfHeader, type CsrfRule } from './csrf.js'
 import {
   upgradeSourceOf,
   type AuthenticateUpgradeOptions,
@@ -129,7 +129,8 @@ export function checkedProxyOptions(options: OAuthProxyOptions, check: OptionChe
   const prefix = checkedPrefix(options.prefix, check)
   const target = checkedTarget(options.target, check)
   const token = check.oneOf('token', options.token, tokens)
-  const csrfHeader = checkedCsrfHeader(options.csrfHeader ?? 'x-csrf', check)
+  const csrfHeader =
+    options.csrfHeader === false ? undefined : checkedCsrfHeader(options.csrfHeader, check, 'csrfHeader')
   const headers = checkedHeaders(options.headers ?? {}, token, check)
   const dropped = headers.filter((_, index) => index % 2 === 0)
   return {
@@ -220,9 +221,10 @@ function checkedHeaders(
   return Object.entries(headers).flatMap(([name, value]) => {
     const key = name.toLowerCase()
     const option = `headers.${name}`
-    if (key === 'authorization' && token !== 'none')
-      check.refuse(option, 'is where the access token goes', 'remove it, or set "token" to "none"')
-    if (isReservedHeader(key)) check.refuse(option, 'is not yours to set', 'remove it')
+    if (key === 'authorization') {
+      if (token !== 'none')
+        check.refuse(option, 'is where the access token goes', 'remove it, or set "token" to "none"')
+    } else if (isReservedForEach(key)) check.refuse(option, 'is not yours to set', 'remove it')
     try {
       validateHeaderName(name)
       validateHeaderValue(name, value)
@@ -232,21 +234,6 @@ function checkedHeaders(
     return [key, value]
   })
 }
-
-function checkedCsrfHeader(header: string | false, check: OptionChecks): string | undefined {
-  if (header === false) return undefined
-  if (typeof header === 'string' && /^[a-z\d-]+$/i.test(header) && !browserHeaders.test(header))
-    return header.toLowerCase()
-  return check.refuse(
-    'csrfHeader',
-    `is ${JSON.stringify(header)}`,
-    'give the name of a header that no browser sends by itself, such as "x-csrf", or false',
-  )
-}
-
-/** What requests of other sites have as well: sent by browsers, or allowed to all scripts (Fetch §2.2.2). */
-const browserHeaders =
-  /^(accept(-.*)?|authorization|connection|content-.*|cookie2?|date|dnt|expect|host|if-.*|keep-alive|origin|pragma|cache-control|priority|proxy-.*|purpose|range|referer|save-data|sec-.*|te|trailer|transfer-encoding|upgrade(-insecure-requests)?|user-agent|via|x-forwarded-.*)$/i
 
 function checkedAgent(agent: Agent | undefined, target: string, check: OptionChecks): Agent {
   const { protocol } = new URL(target)

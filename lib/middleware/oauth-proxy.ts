@@ -76,7 +76,7 @@ export function oauthProxy(options: OAuthProxyOptions): OAuthProxy {
         res,
       )
 
-    if (res.destroyed) return
+    if (res.destroyed || req.socket.destroyed) return
     const answer = await (token && tokens
       ? exchanged(token, tokens, {
           request: { method, url: address.url },

@@ -52,10 +52,17 @@ export function passAnswer(answer: IncomingMessage, res: ServerResponse, options
     written.add(key)
   }
   if (location !== undefined) res.setHeader('location', location)
-  res.setHeader('cache-control', options.cacheControl ?? privateCacheControl(headers['cache-control']))
+  const cacheControl = options.cacheControl ?? privateCacheControl(headers['cache-control'])
+  // Whoever compresses a stream of events holds one back until there are more.
+  const isEvents = /^text\/event-stream\b/i.test(headers['content-type'] ?? '')
+  res.setHeader('cache-control', isEvents ? `${String(cacheControl)}, no-transform` : cacheControl)
   res.setHeader('x-content-type-options', 'nosniff')
-  // As a page of this site, what an API has stored for somebody could do all that this site may.
-  if (/html|xml/i.test(headers['content-type'] ?? '')) res.appendHeader('content-security-policy', 'sandbox')
+  // As a page of this site, what an API has stored for somebody could do all that this site may. Browsers go by the last
+  // of several types.
+  if (/html|xml/i.test(String(res.getHeader('content-type'))))
+    res.appendHeader('content-security-policy', 'sandbox')
+  // It has no body whatever it says, and who believes the length would wait for one (RFC 9110 §8.6).
+  if (status === 204) res.removeHeader('content-length')
   res.writeHead(status)
 
   answer.once('close', () => {

@@ -1,24 +1,9 @@
 /** Which headers pass between a browser and an API, each way (RFC 9110 §7.6.1). */
 
+import { headerPattern, hopByHop } from '../tokens/reserved-header.js'
+
 /** Names and values one after the other, as in `rawHeaders`: repeated headers stay repeated, in their order. */
 export type HeaderList = readonly string[]
-
-/** Any of these, and with a dash at the end whatever begins so. */
-function namePattern(names: readonly string[]): RegExp {
-  return new RegExp(`^(?:${names.map((name) => (name.endsWith('-') ? `${name}.*` : name)).join('|')})$`)
-}
-
-/** For one connection only, both ways. */
-const hopByHop = [
-  'connection',
-  'keep-alive',
-  'proxy-',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-  'http2-settings',
-]
 
 /** What tells an API who asks and from where. Only this server may say that, and it says it with the token alone. */
 const identity = [
@@ -87,7 +72,7 @@ const otherRequest = [
   'x-middleware-',
 ]
 
-const neverUpstream = namePattern([
+const neverUpstream = headerPattern([
   ...hopByHop,
   ...identity,
   ...otherRequest,
@@ -130,7 +115,7 @@ export function requestHeaders(
   return headers
 }
 
-const neverDownstream = namePattern([
+const neverDownstream = headerPattern([
   ...hopByHop,
   // A browser would ask for a password, or take note of secrets between this server and the API.
   'www-authenticate',
@@ -216,10 +201,3 @@ function namedBy(connection: string | undefined): ReadonlySet<string> | undefine
   if (connection === undefined || connection === 'keep-alive' || connection === 'close') return undefined
   return new Set(connection.split(',').map((name) => name.trim().toLowerCase()))
 }
-
-/** Whether a header is no app's to set. */
-export function isReservedHeader(name: string): boolean {
-  return reserved.test(name.toLowerCase())
-}
-
-const reserved = namePattern([...hopByHop, 'host', 'content-length', 'expect', 'cookie', 'cookie2', 'dpop'])

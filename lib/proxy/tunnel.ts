@@ -51,13 +51,14 @@ export function createTunnels({ target, agent, timeout }: TunnelOptions): OpenTu
         return
       }
       const outgoing: ClientRequest = start({ protocol, hostname, port, agent, path, headers })
-      let isAnswered = false
+      let isSettled = false
       const abandon = () => void outgoing.destroy()
-      const answered = () => {
-        isAnswered = true
+      const settled = () => {
+        isSettled = true
         clearTimeout(timer)
       }
       const timer = setTimeout(() => {
+        isSettled = true
         reject(tooLate(url, timeout))
         abandon()
       }, timeout * 1000)
@@ -65,19 +66,19 @@ export function createTunnels({ target, agent, timeout }: TunnelOptions): OpenTu
       outgoing.once('close', () => gone.removeEventListener('abort', abandon))
 
       outgoing.once('response', (answer) => {
-        answered()
+        settled()
         outgoing.setTimeout(timeout * 1000, abandon)
         resolve({ answer, end: undefined })
       })
       outgoing.once('upgrade', (answer: IncomingMessage, socket: Socket, head: Buffer) => {
-        answered()
+        settled()
         // Nobody listens any more, and an error that nobody listens for ends the process.
         socket.on('error', () => undefined)
         resolve({ answer, end: { socket, head } })
       })
       outgoing.on('error', (error: NodeJS.ErrnoException) => {
         clearTimeout(timer)
-        if (isAnswered) return
+        if (isSettled) return
         // The server closed a connection that had been idle just when it was used again.
         if (outgoing.reusedSocket && error.code === 'ECONNRESET' && !gone.aborted)
           resolve(open({ path, headers }, gone))

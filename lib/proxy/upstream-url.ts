@@ -41,7 +41,8 @@ export function upstreamUrls(prefix: string, target: string): UpstreamUrls {
       // To name a host is for those who speak to a proxy of all hosts, which this is not.
       if (authority !== undefined) throw malformed('absolute_form')
       // What is not ASCII is percent-encoded in a URL, and a fragment never leaves the browser (RFC 3986 §2 and §3.5).
-      if (!isAscii.test(path) || !isPlainPath(path)) throw malformed('path_spelling')
+      if (!isAscii.test(path) || isEncodedInVain.test(path) || !isPlainPath(path))
+        throw malformed('path_spelling')
       if (!isQuery.test(rest)) throw malformed('query_spelling')
       const below = path.slice(prefix.length)
       const upstreamPath = (below === '' ? pathname : base + below) + rest
@@ -61,6 +62,12 @@ export function upstreamUrls(prefix: string, target: string): UpstreamUrls {
 const parts = /^([a-z][a-z\d+.-]*:\/\/[^/?#]*)?([^?#]*)(.*)$/is
 
 const isAscii = /^[\x21-\x7e]*$/
+
+/**
+ * A letter, a digit or one of `-._~` that is percent-encoded, which browsers never do (RFC 3986 §2.3). The API takes
+ * `/%61dmin` for `/admin`; a guard that the app has mounted there does not.
+ */
+const isEncodedInVain = /%(?:2[de]|3\d|4[1-9a-f]|5[\daf]|6[1-9a-f]|7[\dae])/i
 
 const isQuery = /^(\?[\x21\x22\x24-\x7e\x80-\xff]*)?$/
 

@@ -8,6 +8,7 @@ import {
   type ServerResponse,
 } from 'node:http'
 import { request as httpsRequest } from 'node:https'
+import type { Socket } from 'node:net'
 import { urlToHttpOptions } from 'node:url'
 import { OAuthError } from '../errors.js'
 
@@ -50,14 +51,16 @@ export function createUpstream({ target, agent, timeout, idleTimeout }: Upstream
     return new Promise((resolve, reject) => {
       const outgoing = start({ protocol, hostname, port, agent, method, path, headers })
       let answer: IncomingMessage | undefined
+      let isLate = false
       const abandon = () => void outgoing.destroy()
       const settled = () => clearTimeout(timer)
       const timer = setTimeout(() => {
-        client.off('close', abandon)
+        isLate = true
+        offGone(client, abandon)
         reject(isStalled(body, outgoing) ? stalled() : tooLate(url, timeout))
         outgoing.destroy()
       }, timeout * 1000)
-      client.once('close', abandon)
+      onGone(client, abandon)
 
       outgoing.once('response', (response) => {
         settled()
@@ -67,9 +70,9 @@ export function createUpstream({ target, agent, timeout, idleTimeout }: Upstream
       })
       outgoing.on('error', (error: NodeJS.ErrnoException) => {
         settled()
-        // Whoever reads the answer sees it break off.
-        if (answer) return
-        client.off('close', abandon)
+        // Whoever reads the answer sees it break off, and whoever was told that there is none asks no more.
+        if (answer || isLate) return
+        offGone(client, abandon)
         const mayBeRepeated = idempotent.has(method) && !isStream(body) && !client.destroyed
         // The server closed a connection that had been idle just when it was used again.
         if (outgoing.reusedSocket && mayBeRepeated) resolve(send(request, client))
@@ -78,7 +81,7 @@ export function createUpstream({ target, agent, timeout, idleTimeout }: Upstream
       // Nobody has asked for another protocol. Without a listener Node would tell nothing at all.
       outgoing.once('upgrade', (_answer, socket) => {
         settled()
-        client.off('close', abandon)
+        offGone(client, abandon)
         socket.destroy()
         reject(unavailable(url, new Error('the protocol was switched')))
       })
@@ -88,6 +91,31 @@ export function createUpstream({ target, agent, timeout, idleTimeout }: Upstream
   }
 
   return { send }
+}
+
+/** What waits for a connection to close: one listener for all, however many requests came at once. */
+const waiting = new WeakMap<Socket, Set<() => void>>()
+
+/**
+ * Calls back when the answer is written, or nobody is left to read it. A request that was sent behind another without
+ * waiting for its answer has no part in the connection yet: its response does not close with it.
+ */
+function onGone(client: ServerResponse, gone: () => void): void {
+  client.once('close', gone)
+  if (client.socket) return
+  const { socket } = client.req
+  const all = waiting.get(socket) ?? new Set()
+  if (!waiting.has(socket)) {
+    waiting.set(socket, all)
+    socket.once('close', () => all.forEach((callBack) => callBack()))
+  }
+  all.add(gone)
+  client.once('close', () => all.delete(gone))
+}
+
+function offGone(client: ServerResponse, gone: () => void): void {
+  client.off('close', gone)
+  waiting.get(client.req.socket)?.delete(gone)
 }
 
 /** Unlike `stream.pipeline` it leaves the request alive when the API fails: there is an answer to give yet. */

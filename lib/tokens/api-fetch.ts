@@ -6,7 +6,8 @@ import { dpopAnswer } from '../oauth/dpop-answer.js'
 import { apiAllowList } from './api-allow-list.js'
 import { exchanged, tokensFor } from './api-exchange.js'
 import type { ApiRequest, ApiTokens } from './api-token.js'
-import { isReservedHeader, type ListedApi } from './listed-api.js'
+import type { ListedApi } from './listed-api.js'
+import { isReservedHeader } from './reserved-header.js'
 
 /**
  * Like `fetch`, with the access token of the API. Redirects are handed back and never followed, because they would take

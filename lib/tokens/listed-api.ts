@@ -2,6 +2,7 @@
 
 import type { OptionChecks } from '../options.js'
 import { apiUrlProblem } from './api-allow-list.js'
+import { isReservedForEach } from './reserved-header.js'
 
 /** What is said of any API, whoever calls it. */
 export interface ApiOptions {
@@ -57,31 +58,6 @@ function checkedUrl(url: string | undefined, check: OptionChecks): string {
     : url
 }
 
-/**
- * Headers that nobody sets beside a token: those that show tokens, that name another place, that carry what browsers sent
- * to this one, and that are of one connection only (RFC 9110 §7.6.1).
- */
-const reservedHeaders: ReadonlySet<string> = new Set([
-  'authorization',
-  'dpop',
-  'host',
-  'cookie',
-  'connection',
-  'keep-alive',
-  'proxy-authenticate',
-  'proxy-authorization',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-])
-
-/** Whether a request with an access token cannot have this header from whoever makes it. */
-export function isReservedHeader(name: string): boolean {
-  return reservedHeaders.has(name.toLowerCase())
-}
-
 function checkedQuery(query: ApiOptions['query'] = {}, check: OptionChecks): [string, string][] {
   const entries = named('query', query, check)
   for (const [name, value] of entries) {
@@ -101,7 +77,7 @@ function checkedQuery(query: ApiOptions['query'] = {}, check: OptionChecks): [st
 function checkedHeaders(headers: ApiOptions['headers'] = {}, check: OptionChecks): [string, string][] {
   const entries = named('headers', headers, check)
   for (const [name, value] of entries) {
-    if (isReservedHeader(name) || name.toLowerCase() === 'content-length')
+    if (isReservedForEach(name))
       check.refuse(`headers.${name}`, 'is not yours to set', 'remove it; it belongs to a single request')
     if (!isHeader(name, value))
       check.refuse(`headers.${shown(name)}`, 'is no header', 'give a name as in RFC 9110 and a text')

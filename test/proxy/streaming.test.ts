@@ -25,7 +25,11 @@ describe('a body', () => {
       agent: false,
     }).end()
     const answer = await new Promise<IncomingMessage>((resolve) => request.on('response', resolve))
-    expect(answer.headers).toMatchObject({ 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' })
+    expect(answer.headers).toMatchObject({
+      'content-type': 'text/event-stream',
+      'x-accel-buffering': 'no',
+      'cache-control': 'private, no-store, no-transform',
+    })
     for (const event of ['data: 1\n\n', 'data: 2\n\n']) {
       const heard = new Promise((resolve) =>
         answer.once('data', (chunk: Buffer) => resolve(chunk.toString())),

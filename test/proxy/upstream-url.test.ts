@@ -24,6 +24,7 @@ describe('the address at the API', () => {
     ['/api/users/@me', '/v1/users/@me'],
     ['/api/user;v=1', '/v1/user;v=1'],
     ['/api/caf%C3%A9', '/v1/caf%C3%A9'],
+    ['/api/%40%5B%60%7B%3A', '/v1/%40%5B%60%7B%3A'],
     ['/api/x?next=http://evil.example/../%2e%2e//\\', '/v1/x?next=http://evil.example/../%2e%2e//\\'],
     ['/api/x?a=%zz&&=?%00', '/v1/x?a=%zz&&=?%00'],
     ['/api/x?caf\xe9', '/v1/x?caf\xe9'],
@@ -68,6 +69,12 @@ describe('the address at the API', () => {
     ['/api/x?\u0100', '400 query_spelling'],
     ['/api/caf\xe9', '400 path_spelling'],
     ['/api/a b', '400 path_spelling'],
+    ['/api/%61dmin', '400 path_spelling'],
+    ['/api/a%2Eb', '400 path_spelling'],
+    ['/api/%5A', '400 path_spelling'],
+    ['/api/%5f', '400 path_spelling'],
+    ['/api/x%7Ey', '400 path_spelling'],
+    ['/api/%39', '400 path_spelling'],
   ])('%j is refused', (target, expected) => {
     expect(verdict(target)).toBe(expected)
   })

@@ -10,6 +10,7 @@ import { storages, type App } from '../support/app.js'
 import { breakableStore } from '../support/open-store.js'
 import { bare, typed } from '../support/requests.js'
 import { travel } from '../support/time.js'
+import { unhandledRejections } from '../support/unhandled-rejections.js'
 import {
   closeCode,
   handshake,
@@ -291,6 +292,33 @@ describe('an API that', () => {
     await expect.poll(() => api.connections.size).toBe(0)
     api.answer = (_request, socket) => socket.destroy()
     expect((await handshake(silent.socketUrl, silent.ownPage)).status).toBe(502)
+  })
+
+  it('is late on a connection of before is not asked once more', async () => {
+    const api = await startSocketApi()
+    api.answer = (_request, socket) =>
+      void socket.write('HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n')
+    const app = await socketProxy(api.url, { timeout: 0.2 })
+    await handshake(app.socketUrl, app.ownPage)
+    const { rejections } = await unhandledRejections(async () => {
+      expect((await handshake(app.socketUrl, app.ownPage)).status).toBe(504)
+      await sleep(300)
+    })
+    // The API has left HTTP on that connection, and does not see the second.
+    expect([api.handshakes.length, rejections]).toEqual([1, []])
+  })
+
+  it('is asked for before the answer to another request ends with its connection', async () => {
+    const api = await startSocketApi()
+    const app = await socketProxy(api.url, {}, { routes: ({ get }) => get('/slow', () => undefined) })
+    const { host } = new URL(app.app.url)
+    const { rejections } = await unhandledRejections(async () =>
+      handshake(app.socketUrl, app.ownPage, {
+        began: (socket) => socket.write(`GET /slow HTTP/1.1\r\nHost: ${host}\r\n\r\n`),
+      }),
+    )
+    expect(rejections).toEqual([])
+    await expect.poll(() => api.connections.size).toBe(0)
   })
 
   it('never ends its refusal is cut off', async () => {

@@ -221,6 +221,22 @@ describe('T115 a socket that nobody wants', () => {
     await expect.poll(() => refused).toEqual([true])
   })
 
+  it.each([
+    ['nobody takes', () => upgradeListener()],
+    ['is refused', (login) => (req, socket) => login.refuseUpgrade(req, socket)],
+  ] satisfies [string, NonNullable<StageOptions['upgrades']>][])(
+    'and that %s ends with its connection, when it came before the answer to another request',
+    async (_what, upgrades) => {
+      const { app } = await startStage({ upgrades, routes: ({ get }) => get('/slow', () => undefined) })
+      const { hostname, port, host } = new URL(app.url)
+      const socket = connect(Number(port), hostname)
+      socket.write(`GET /slow HTTP/1.1\r\nHost: ${host}\r\n\r\n`)
+      socket.write(`GET / HTTP/1.1\r\nHost: ${host}\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n`)
+      await once(socket.resume(), 'close')
+      expect((await bare(`${app.url}/open`)).status).toBe(200)
+    },
+  )
+
   test('one that is reset while the store is asked ends nothing but itself', async () => {
     const { store } = breakableStore()
     const slow = { ...store, get: async (keys: readonly string[]) => sleep(100).then(() => store.get(keys)) }

@@ -29,7 +29,7 @@ const mistakes: [api: unknown, message: string][] = [
   [{ url, query: { a: 'b\nc' } }, '"apis[1].query.a" is not a text'],
   [{ url, query: { 'a\nb': 'c' } }, '"apis[1].query.a\\nb" is not a text'],
   [{ url, headers: ['a'] }, '"apis[1].headers" is not an object'],
-  ...'Authorization DPoP HOST cookie Connection keep-alive proxy-authorization te trailer Transfer-Encoding upgrade content-length'
+  ...'Authorization DPoP HOST cookie Connection keep-alive proxy-authorization te trailer Transfer-Encoding upgrade content-length cookie2 http2-settings proxy-connection expect'
     .split(' ')
     .map((name): [unknown, string] => [
       { url, headers: { [name]: 'x' } },

@@ -3,9 +3,11 @@ import {
   createServer,
   request as httpRequest,
   type IncomingMessage,
+  type RequestListener,
   type Server,
   type ServerResponse,
 } from 'node:http'
+import { connect } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { clientCredentials } from '../../../lib/index.js'
@@ -14,6 +16,7 @@ import { startFaultyServer } from '../../support/faulty-server.js'
 import { hang, json, reset } from '../../support/faulty-server/answer.js'
 import { listening, stopped } from '../../support/listening.js'
 import { withNewCookies } from '../../support/requests.js'
+import { unhandledRejections } from '../../support/unhandled-rejections.js'
 import { ownScript, proxied, proxiedApi, type Proxied } from '../../proxy/proxied.js'
 
 type Listener = (request: IncomingMessage, response: ServerResponse) => void
@@ -143,6 +146,31 @@ describe('T113: an API that fails', () => {
     await vi.waitFor(async () => expect(await open()).toBeLessThanOrEqual(1))
   })
 
+  it('T113: that is late on a connection of before is not asked once more', async () => {
+    let requests = 0
+    const { url } = await counted((request, response) => {
+      requests += 1
+      if (request.url === '/x') response.end('ok')
+    })
+    // Some sessions are saved before the answer ends.
+    const slowly: RequestListener = (_request, response) => {
+      const end = response.end.bind(response) as (body?: unknown) => ServerResponse
+      response.end = (body?: unknown) => (setTimeout(() => end(body), 100), response)
+    }
+    const { send } = await proxied(
+      url,
+      { timeout: 0.2 },
+      { before: [(request, response, next) => (slowly(request, response as never), next())] },
+    )
+    await send('/api/x')
+    const { result, rejections } = await unhandledRejections(async () => {
+      const { status } = await send('/api/hang')
+      await pause(300)
+      return status
+    })
+    expect([result, requests, rejections]).toEqual([504, 2, []])
+  })
+
   it('T113: a body that the browser stops sending is its own fault, a slow one is none', async () => {
     const { url } = await counted(
       (request, response) => void request.resume().on('end', () => response.end('ok')),
@@ -210,6 +238,24 @@ describe('T113, T107: a browser that goes away', () => {
     await vi.waitFor(async () => expect([await open(), aborted]).toEqual([0, 60]), { timeout: 5_000 })
     expect(app.app.errors).toEqual([])
     expect(app.app.events.filter(({ type }) => type === 'request_failed')).toEqual([])
+  })
+
+  it('T113: takes along what it asked for before the answer to another request', async () => {
+    const { url, open } = await counted((request, response) => {
+      if (request.url === '/stream') response.write('x'.repeat(1_000_000))
+    })
+    const { app, cookie } = await proxied(url)
+    const { hostname, port, host } = new URL(app.url)
+    const head = Object.entries({ host, cookie, ...ownScript }).map(
+      ([name, value]) => `${name}: ${value}\r\n`,
+    )
+    const ask = (path: string) => `GET ${path} HTTP/1.1\r\n${head.join('')}\r\n`
+    const socket = connect(Number(port), hostname)
+    socket.write(ask('/api/hang') + ask('/api/hang').repeat(5) + ask('/api/stream').repeat(10))
+    await vi.waitFor(async () => expect(await open()).toBe(16))
+    socket.destroy()
+    await vi.waitFor(async () => expect(await open()).toBe(0))
+    expect(app.errors).toEqual([])
   })
 
   it('T107: connections are used again', async () => {

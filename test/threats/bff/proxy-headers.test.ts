@@ -1,6 +1,7 @@
 /** Threats to what passes between browser and API besides the body: cookies, tokens, identities, commands to caches. */
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { describe, expect, it } from 'vitest'
+import { oauthProxy } from '../../../lib/index.js'
 import { requestHeaders } from '../../../lib/proxy/headers.js'
 import { requestBody } from '../../../lib/proxy/request-body.js'
 import { exchange, ownScript, proxied, proxiedApi, raw, upstream } from '../../proxy/proxied.js'
@@ -294,6 +295,25 @@ describe('T111: what the browser gets', () => {
   })
 })
 
+describe('T111: an answer of the API', () => {
+  const spoken = async (head: string) => {
+    const url = await upstream((_request, { socket }) => void socket?.end(`HTTP/1.1 ${head}`))
+    return proxied(url)
+  }
+
+  it('T111: that has two types is judged by all of them', async () => {
+    const head = '200 OK\r\nContent-Type: text/plain\r\nContent-Type: text/html\r\nContent-Length: 0\r\n\r\n'
+    const { send } = await spoken(head)
+    expect((await send('/api/x')).headers['content-security-policy']).toBe('sandbox')
+  })
+
+  it('T111: without a body says nothing of its length', async () => {
+    const { send } = await spoken('204 No Content\r\nContent-Length: 5\r\n\r\n')
+    const { status, headers } = await send('/api/x')
+    expect([status, headers['content-length']]).toEqual([204, undefined])
+  })
+})
+
 describe('T40: a cache that others share', () => {
   it.each([
     [{}, 'private, no-store'],
@@ -477,4 +497,12 @@ describe('T108: a request that another site makes', () => {
     expect((await named.send('/api/x', { headers: { 'x-own-proof': 'y' } })).status).toBe(200)
     expect(named.api.requests[0]?.headers).not.toHaveProperty('x-own-proof')
   })
+
+  it.each(['X-Requested-With', 'Accept', 'sec-x', 'cookie2', 'if-match', 'last-event-id', 'x csrf', '', 7])(
+    'T108: %j is no header that proves anything',
+    (csrfHeader) => {
+      const options = { prefix: '/api', target: 'https://api.example.com', token: 'none' } as const
+      expect(() => oauthProxy({ ...options, csrfHeader: csrfHeader as string })).toThrow('"csrfHeader" is')
+    },
+  )
 })

@@ -100,6 +100,24 @@ describe('T109: the path', () => {
     expect(reached).toEqual([])
   })
 
+  it.each(frameworks)('T109: is spelled as a guard before the proxy reads it: %s', async (framework) => {
+    const { send, api } = await proxiedApi(
+      {},
+      {
+        framework,
+        before: [
+          (request, response, next) => {
+            if (request.url?.startsWith('/api/admin')) response.end('guarded')
+            else next()
+          },
+        ],
+      },
+    )
+    for (const path of ['/api/%61dmin', '/api/%61%64min/x', '/api/admi%6e', '/api/admi%6E?x'])
+      expect((await send(path)).status).toBe(400)
+    expect(api.requests).toEqual([])
+  })
+
   it('T109: only what is named in the option is done', async () => {
     const { send, api } = await proxiedApi({ methods: ['GET', 'POST'] })
     for (const method of ['PUT', 'PATCH', 'DELETE', 'OPTIONS', 'HEAD', 'TRACE', 'PROPFIND', 'PURGE']) {
