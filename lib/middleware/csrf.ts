@@ -107,11 +107,11 @@ export function postedToken(req: IncomingMessage & { body?: unknown }): unknown 
 }
 
 /** The name of the header, as Node has it. One that any page may send would prove nothing (Fetch §2.2.2). */
-export function checkedCsrfHeader(name: unknown, check: OptionChecks): string {
-  const header = check.string('header', name ?? 'x-csrf', headerAdvice).toLowerCase()
-  if (!/^[a-z0-9-]+$/.test(header)) check.refuse('header', `is "${header}"`, headerAdvice)
+export function checkedCsrfHeader(name: unknown, check: OptionChecks, option = 'header'): string {
+  const header = check.string(option, name ?? 'x-csrf', headerAdvice).toLowerCase()
+  if (!/^[a-z0-9-]+$/.test(header)) check.refuse(option, `is "${header}"`, headerAdvice)
   if (sentByAnyPage.test(header)) {
-    check.refuse('header', `is "${header}", which pages of other sites can send, too`, headerAdvice)
+    check.refuse(option, `is "${header}", which pages of other sites can send, too`, headerAdvice)
   }
   return header
 }
@@ -123,4 +123,4 @@ const headerAdvice = 'give the name of a header that only scripts of your own pa
  * page may set without anybody being asked.
  */
 const sentByAnyPage =
-  /^((accept|content|if|proxy|sec|x-forwarded)(-.+)?|authorization|cache-control|connection|cookie|dnt|forwarded|host|last-event-id|origin|pragma|priority|purpose|range|referer|save-data|te|transfer-encoding|upgrade(-insecure-requests)?|user-agent|via|x-requested-with)$/
+  /^((accept|content|if|proxy|sec|x-forwarded)(-.+)?|authorization|cache-control|connection|cookie2?|date|dnt|expect|forwarded|host|keep-alive|last-event-id|origin|pragma|priority|purpose|range|referer|save-data|te|trailer|transfer-encoding|upgrade(-insecure-requests)?|user-agent|via|x-requested-with)$/

@@ -8,7 +8,7 @@ import { isReservedHeader } from '../proxy/headers.js'
 import { isProxyPrefix } from '../proxy/upstream-url.js'
 import { apiUrlProblem } from '../tokens/api-allow-list.js'
 import type { ServiceClient } from '../tokens/client-credentials.js'
-import type { CsrfRule } from './csrf.js'
+import { checkedCsrfHeader, type CsrfRule } from './csrf.js'
 import {
   upgradeSourceOf,
   type AuthenticateUpgradeOptions,
@@ -129,7 +129,8 @@ export function checkedProxyOptions(options: OAuthProxyOptions, check: OptionChe
   const prefix = checkedPrefix(options.prefix, check)
   const target = checkedTarget(options.target, check)
   const token = check.oneOf('token', options.token, tokens)
-  const csrfHeader = checkedCsrfHeader(options.csrfHeader ?? 'x-csrf', check)
+  const csrfHeader =
+    options.csrfHeader === false ? undefined : checkedCsrfHeader(options.csrfHeader, check, 'csrfHeader')
   const headers = checkedHeaders(options.headers ?? {}, token, check)
   const dropped = headers.filter((_, index) => index % 2 === 0)
   return {
@@ -166,12 +167,13 @@ function checkedTarget(target: string, check: OptionChecks): string {
 }
 
 function checkedClient(
-  client: ServiceClient | undefined,
+  client: ServiceClient | null | undefined,
   token: ProxyToken,
   check: OptionChecks,
 ): ServiceClient | undefined {
   const isWanted = token === 'client' || token === 'user-or-client'
-  if (isWanted && client === undefined)
+  // Null, too: without a client requests would go without a token.
+  if (isWanted && !client)
     check.refuse(
       'client',
       'is missing',
@@ -183,7 +185,7 @@ function checkedClient(
       `is of no use with token "${token}"`,
       'remove it, or set "token" to "client" or "user-or-client"',
     )
-  return client
+  return client ?? undefined
 }
 
 function checkedAccess(
@@ -202,51 +204,44 @@ function checkedAccess(
 
 function checkedMethods(methods: readonly string[], check: OptionChecks): ReadonlySet<string> {
   const isGood = Array.isArray(methods) && methods.length > 0
-  const unknown = isGood ? methods.find((method) => !allMethods.includes(method)) : ''
-  if (unknown !== undefined)
+  const others = isGood ? methods.filter((method) => !allMethods.includes(method)) : []
+  if (!isGood || others.length > 0)
     check.refuse(
       'methods',
-      isGood ? `has ${JSON.stringify(unknown)}` : 'is no list with content',
+      isGood ? `has ${JSON.stringify(others[0])}` : 'is no list with content',
       `give some of ${allMethods.join(', ')}`,
     )
   return new Set(methods)
 }
 
 function checkedHeaders(
-  headers: Readonly<Record<string, string>>,
+  headers: Readonly<Record<string, unknown>>,
   token: ProxyToken,
   check: OptionChecks,
 ): string[] {
+  if (typeof headers !== 'object' || Array.isArray(headers))
+    check.refuse('headers', 'is not an object', 'give names and values, such as { name: "value" }')
   return Object.entries(headers).flatMap(([name, value]) => {
     const key = name.toLowerCase()
     const option = `headers.${name}`
     if (key === 'authorization' && token !== 'none')
       check.refuse(option, 'is where the access token goes', 'remove it, or set "token" to "none"')
     if (isReservedHeader(key)) check.refuse(option, 'is not yours to set', 'remove it')
-    try {
-      validateHeaderName(name)
-      validateHeaderValue(name, value)
-    } catch {
-      check.refuse(option, 'is no header', 'give a name and a value as RFC 9110 §5 has them')
-    }
+    if (typeof value !== 'string' || !isHeader(name, value))
+      return check.refuse(option, 'is no header', 'give a name and a text as RFC 9110 §5 has them')
     return [key, value]
   })
 }
 
-function checkedCsrfHeader(header: string | false, check: OptionChecks): string | undefined {
-  if (header === false) return undefined
-  if (typeof header === 'string' && /^[a-z\d-]+$/i.test(header) && !browserHeaders.test(header))
-    return header.toLowerCase()
-  return check.refuse(
-    'csrfHeader',
-    `is ${JSON.stringify(header)}`,
-    'give the name of a header that no browser sends by itself, such as "x-csrf", or false',
-  )
+function isHeader(name: string, value: string): boolean {
+  try {
+    validateHeaderName(name)
+    validateHeaderValue(name, value)
+    return true
+  } catch {
+    return false
+  }
 }
-
-/** What requests of other sites have as well: sent by browsers, or allowed to all scripts (Fetch §2.2.2). */
-const browserHeaders =
-  /^(accept(-.*)?|authorization|connection|content-.*|cookie2?|date|dnt|expect|host|if-.*|keep-alive|origin|pragma|cache-control|priority|proxy-.*|purpose|range|referer|save-data|sec-.*|te|trailer|transfer-encoding|upgrade(-insecure-requests)?|user-agent|via|x-forwarded-.*)$/i
 
 function checkedAgent(agent: Agent | undefined, target: string, check: OptionChecks): Agent {
   const { protocol } = new URL(target)
