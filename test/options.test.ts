@@ -1,15 +1,20 @@
 import { randomBytes } from 'node:crypto'
+import { Agent } from 'node:http'
+import { Agent as HttpsAgent } from 'node:https'
 import { describe, expect, test } from 'vitest'
 import {
+  clientCredentials,
   isOAuthError,
   memoryStore,
   oauthBearer,
   oauthLogin,
+  oauthProxy,
   type DPoPOptions,
   type MutualTlsOptions,
   type OAuthBearerOptions,
   type OAuthBearerSettings,
   type OAuthLoginOptions,
+  type OAuthProxyOptions,
 } from '../lib/index.js'
 import { checkOptions } from '../lib/options.js'
 
@@ -340,5 +345,129 @@ describe('the rules of authorization servers, in the options of oauthLogin', () 
   ])('%s', (_rule, changes, message) => {
     expect(login(changes)).toContain(message)
     expect(login(changes)).not.toContain('the-client-secret')
+  })
+})
+
+describe('the options of oauthProxy', () => {
+  const server = {
+    issuer: 'https://auth.example.com',
+    clientId: 'client-1',
+    clientSecret: 'the-client-secret',
+  }
+  const client = clientCredentials(server)
+  const login = oauthLogin({
+    ...server,
+    baseUrl: 'https://yourapp.com',
+    storage: 'cookie',
+    secrets: [randomBytes(32).toString('base64url')],
+  })
+  const good: OAuthProxyOptions = { prefix: '/api', target: 'https://api.example.com/v1', token: 'user' }
+  const proxy = (changes: object) => thrownBy(() => oauthProxy({ ...good, ...changes }))
+
+  test('the least that works, and everything', () => {
+    expect(proxy({})).toBe('nothing was thrown')
+    const all: Required<OAuthProxyOptions> = {
+      ...good,
+      token: 'user-or-client',
+      client,
+      resource: 'https://api.example.com',
+      scope: 'read:projects write:projects',
+      methods: ['GET'],
+      headers: { accept: 'application/json', 'X-Version': '2' },
+      csrfHeader: 'X-Own',
+      passSetCookie: true,
+      timeout: 3_600,
+      idleTimeout: 0,
+      agent: new HttpsAgent(),
+      webSockets: { login, session: (_request, _response, next) => next(), confirmEvery: 0 },
+    }
+    expect(proxy(all)).toBe('nothing was thrown')
+    expect(proxy({ csrfHeader: false, scope: '' })).toBe('nothing was thrown')
+    expect(proxy({ target: 'http://localhost:3000', agent: new Agent() })).toBe('nothing was thrown')
+    expect(proxy({ token: 'none', headers: { authorization: 'Basic x' } })).toBe('nothing was thrown')
+    expect(thrownBy(() => oauthProxy(undefined as never))).toBe('oauthProxy: pass an object with options')
+  })
+
+  test.each<[object, string]>([
+    [{ prefixes: '/api' }, 'option "prefixes" is not known; did you mean "prefix"?'],
+    [{ prefix: undefined }, 'option "prefix" is missing; give a path such as "/api"'],
+    [{ prefix: 7 }, 'option "prefix" is 7; give a path'],
+    [{ prefix: ['/api'] }, 'option "prefix" is ["/api"]; give a path'],
+    [{ prefix: '/' }, 'option "prefix" is "/"; give a path'],
+    [{ prefix: '/api/' }, 'without a slash at the end'],
+    [{ prefix: '/a/../b' }, 'option "prefix" is "/a/../b"'],
+    [{ prefix: '/%61' }, 'option "prefix" is "/%61"'],
+    [{ prefix: '/api?x' }, 'option "prefix" is "/api?x"'],
+    [{ target: undefined }, 'option "target" is not a URL; give an absolute https URL'],
+    [{ target: 7 }, 'option "target" is not a URL'],
+    [{ target: 'http://api.example.com' }, 'plain http is accepted only for localhost'],
+    [{ target: 'https://user:password@api.example.com' }, 'option "target" is'],
+    [{ target: 'https://api.example.com/v1?key=1' }, 'remove the query and the fragment'],
+    [{ target: 'https://*.example.com' }, 'option "target" is'],
+    [{ token: undefined }, 'option "token" is missing; set it to "user" or "client" or'],
+    [{ token: 'users' }, 'option "token" is "users"; set it to'],
+    [{ token: true }, 'option "token" is true; set it to'],
+    [{ token: 'client' }, 'option "client" is missing; give the result of clientCredentials()'],
+    [{ token: 'user-or-client' }, 'option "client" is missing; give the result of clientCredentials()'],
+    [{ client }, 'option "client" is of no use with token "user"; remove it, or set "token" to'],
+    [{ token: 'client', client: server }, 'option "client" is not ours; give the result of clientCreden'],
+    [{ token: 'client', client: null }, 'option "client" is missing'],
+    [{ token: 'user-or-client', client: 0 }, 'option "client" is missing'],
+    [{ token: 'client', client: 'client-1' }, 'option "client" is not ours'],
+    [{ token: 'client', client, scope: 'openid' }, 'option "scope" has "openid"'],
+    [{ resource: 'projects' }, 'option "resource" is "projects"; give the URL of the API'],
+    [{ resource: 7 }, 'option "resource" is'],
+    [{ token: 'none', resource: 'https://a.example' }, 'option "resource" is of no use with token "none"'],
+    [{ scope: 'a  b' }, 'option "scope" is "a  b"; separate scopes by one space each'],
+    [{ scope: 7 }, 'option "scope" is'],
+    [{ scope: ['a'] }, 'option "scope" is'],
+    [{ token: 'none', scope: 'a' }, 'option "scope" is of no use with token "none"; remove it'],
+    [{ methods: 'GET' }, 'option "methods" is no list with content; give some of GET, HEAD'],
+    [{ methods: [] }, 'option "methods" is no list with content'],
+    [{ methods: ['get'] }, 'option "methods" has "get"; give some of'],
+    [{ methods: ['GET', 'CONNECT'] }, 'option "methods" has "CONNECT"'],
+    [{ methods: [undefined] }, 'option "methods" has'],
+    [{ headers: 'accept: a' }, 'option "headers" is'],
+    [{ headers: ['a'] }, 'option "headers" is'],
+    [{ headers: 7 }, 'option "headers" is'],
+    [{ headers: { authorization: 'Bearer x' } }, 'option "headers.authorization" is where the access token'],
+    [{ headers: { Cookie: 'a=b' } }, 'option "headers.Cookie" is not yours to set; remove it'],
+    [{ headers: { DPoP: 'x' } }, 'option "headers.DPoP" is not yours to set'],
+    [{ headers: { 'a b': 'c' } }, 'option "headers.a b" is no header'],
+    [{ headers: { a: 'b\r\nc: d' } }, 'option "headers.a" is no header'],
+    [{ headers: { a: undefined } }, 'option "headers.a" is no header'],
+    [{ headers: { a: 7 } }, 'option "headers.a" is no header'],
+    [{ csrfHeader: true }, 'option "csrfHeader" is not a string with content; give the name of a header'],
+    [{ csrfHeader: '' }, 'option "csrfHeader" is not a string with content'],
+    [{ csrfHeader: 'x csrf' }, 'option "csrfHeader" is "x csrf"'],
+    [{ csrfHeader: 'Accept' }, 'option "csrfHeader" is "accept", which pages of other sites can send, too'],
+    [{ csrfHeader: 'sec-own' }, 'option "csrfHeader" is "sec-own"'],
+    // Sent by apps on Android with each request of their own accord, as the other options of this kind know.
+    [{ csrfHeader: 'X-Requested-With' }, 'option "csrfHeader" is "x-requested-with", which'],
+    [{ passSetCookie: 'yes' }, 'option "passSetCookie" is "yes"; set it to true or false'],
+    [{ timeout: '30' }, 'option "timeout" is "30"; give a number of seconds from 0.1 to 3600'],
+    [{ timeout: 0 }, 'option "timeout" is 0'],
+    [{ timeout: Number.NaN }, 'option "timeout" is NaN'],
+    [{ timeout: Infinity }, 'option "timeout" is Infinity'],
+    [{ idleTimeout: -1 }, 'option "idleTimeout" is -1; give a number of seconds from 0 to 86400'],
+    [{ idleTimeout: null }, 'option "idleTimeout" is null'],
+    [{ agent: {} }, 'option "agent" is no agent; give an Agent of node:https or node:http'],
+    [{ agent: new Agent() }, 'option "agent" is of node:http; give one of node:https'],
+    [{ webSockets: true }, 'option "webSockets" is true; give an object with login'],
+    [{ webSockets: {} }, 'option "webSockets.login" is missing; give the result of oauthLogin()'],
+    [{ webSockets: { login: oauthLogin } }, 'option "webSockets.login" is not ours'],
+    [{ webSockets: { login, sessions: 1 } }, 'option "webSockets.sessions" is not known; did you mean'],
+    [
+      { webSockets: { login, session: {} } },
+      'option "webSockets.session" is [object Object]; give a function',
+    ],
+    [
+      { webSockets: { login, confirmEvery: '60' } },
+      'option "webSockets.confirmEvery" is "60"; give a number',
+    ],
+  ])('%o: %s', (changes, message) => {
+    expect(proxy(changes)).toContain(`oauthProxy: `)
+    expect(proxy(changes)).toContain(message)
+    expect(proxy(changes)).not.toMatch(/the-client-secret|password/)
   })
 })

@@ -167,12 +167,13 @@ function checkedTarget(target: string, check: OptionChecks): string {
 }
 
 function checkedClient(
-  client: ServiceClient | undefined,
+  client: ServiceClient | null | undefined,
   token: ProxyToken,
   check: OptionChecks,
 ): ServiceClient | undefined {
   const isWanted = token === 'client' || token === 'user-or-client'
-  if (isWanted && client === undefined)
+  // Null, too: without a client requests would go without a token.
+  if (isWanted && !client)
     check.refuse(
       'client',
       'is missing',
@@ -184,7 +185,7 @@ function checkedClient(
       `is of no use with token "${token}"`,
       'remove it, or set "token" to "client" or "user-or-client"',
     )
-  return client
+  return client ?? undefined
 }
 
 function checkedAccess(
@@ -203,21 +204,23 @@ function checkedAccess(
 
 function checkedMethods(methods: readonly string[], check: OptionChecks): ReadonlySet<string> {
   const isGood = Array.isArray(methods) && methods.length > 0
-  const unknown = isGood ? methods.find((method) => !allMethods.includes(method)) : ''
-  if (unknown !== undefined)
+  const others = isGood ? methods.filter((method) => !allMethods.includes(method)) : []
+  if (!isGood || others.length > 0)
     check.refuse(
       'methods',
-      isGood ? `has ${JSON.stringify(unknown)}` : 'is no list with content',
+      isGood ? `has ${JSON.stringify(others[0])}` : 'is no list with content',
       `give some of ${allMethods.join(', ')}`,
     )
   return new Set(methods)
 }
 
 function checkedHeaders(
-  headers: Readonly<Record<string, string>>,
+  headers: Readonly<Record<string, unknown>>,
   token: ProxyToken,
   check: OptionChecks,
 ): string[] {
+  if (typeof headers !== 'object' || Array.isArray(headers))
+    check.refuse('headers', 'is not an object', 'give names and values, such as { name: "value" }')
   return Object.entries(headers).flatMap(([name, value]) => {
     const key = name.toLowerCase()
     const option = `headers.${name}`
@@ -225,14 +228,20 @@ function checkedHeaders(
       if (token !== 'none')
         check.refuse(option, 'is where the access token goes', 'remove it, or set "token" to "none"')
     } else if (isReservedForEach(key)) check.refuse(option, 'is not yours to set', 'remove it')
-    try {
-      validateHeaderName(name)
-      validateHeaderValue(name, value)
-    } catch {
-      check.refuse(option, 'is no header', 'give a name and a value as RFC 9110 §5 has them')
-    }
+    if (typeof value !== 'string' || !isHeader(name, value))
+      return check.refuse(option, 'is no header', 'give a name and a text as RFC 9110 §5 has them')
     return [key, value]
   })
+}
+
+function isHeader(name: string, value: string): boolean {
+  try {
+    validateHeaderName(name)
+    validateHeaderValue(name, value)
+    return true
+  } catch {
+    return false
+  }
 }
 
 function checkedAgent(agent: Agent | undefined, target: string, check: OptionChecks): Agent {

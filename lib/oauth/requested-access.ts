@@ -3,13 +3,13 @@
 import type { OptionChecks } from '../options.js'
 import { parseScope } from './scope.js'
 
-export function checkedScope(scope: string, check: OptionChecks): readonly string[] {
+export function checkedScope(scope: unknown, check: OptionChecks): readonly string[] {
   if (scope === '') return []
   return (
-    parseScope(scope) ??
+    (typeof scope === 'string' ? parseScope(scope) : undefined) ??
     check.refuse(
       'scope',
-      `is "${scope}"`,
+      `is "${String(scope)}"`,
       'separate scopes by one space each, such as "openid profile read:projects"',
     )
   )

@@ -16,9 +16,10 @@ export interface RequestBody {
  */
 export function requestBody(req: IncomingMessage): RequestBody {
   const { 'content-length': length, 'transfer-encoding': encoding } = req.headers
-  // Node refuses these itself, unless it was told to be lenient (RFC 9112 §6.1).
-  if (encoding !== undefined && (length !== undefined || encoding.toLowerCase() !== 'chunked'))
-    throw new OAuthError('invalid_request', { reason: 'framing' })
+  // Node refuses the first two itself, unless it was told to be lenient (RFC 9112 §6.1). HTTP/1.0 has no chunks: a server
+  // in front of this one may have seen the body end elsewhere.
+  const isChunked = encoding?.toLowerCase() === 'chunked' && length === undefined && req.httpVersion !== '1.0'
+  if (encoding !== undefined && !isChunked) throw new OAuthError('invalid_request', { reason: 'framing' })
   if (encoding === undefined && (length === undefined || Number(length) === 0)) return noBody(req, length)
   if (!req.readableDidRead) {
     const framing = length === undefined ? ['transfer-encoding', 'chunked'] : ['content-length', length]

@@ -35,7 +35,7 @@ export function apiUrlProblem(value: unknown): { problem: string; advice: string
   const { url, problem } = plainUrl(value)
   if (problem !== undefined || String(value).includes('*')) {
     return {
-      problem: typeof value === 'string' ? `is "${value.slice(0, 200)}"` : 'is not a URL',
+      problem: typeof value === 'string' ? `is "${withoutPassword(value).slice(0, 200)}"` : 'is not a URL',
       advice:
         'give an absolute https URL in its normal form, such as "https://api.example.com/v1/"; plain http is accepted only for localhost, 127.0.0.1 and [::1]',
     }
@@ -43,6 +43,11 @@ export function apiUrlProblem(value: unknown): { problem: string; advice: string
   if (/[?#]/.test(String(value)))
     return { problem: `is "${url.href}"`, advice: 'remove the query and the fragment' }
   return undefined
+}
+
+/** Whoever writes one into a URL still does not want it in a log. */
+function withoutPassword(url: string): string {
+  return url.replace(/(\/\/[^/?#:@]*):[^/?#]*@/, '$1:…@')
 }
 
 type PlainUrl =

@@ -75,6 +75,22 @@ test('with logoutByGet a link of this site signs out, and a picture on another d
   expect([page.status, new URL(location(page)).origin]).toEqual([303, server.issuer])
 })
 
+test('with logoutByGet no picture, script or prefetch signs anybody out, not even of this site', async () => {
+  const { app, signedIn } = await startStage({ options: { logoutByGet: true } })
+  const cookie = await cookieHeader(await signedIn(), app.url)
+  const own = { 'sec-fetch-site': 'same-origin', cookie }
+  for (const headers of [
+    { 'sec-fetch-mode': 'no-cors', 'sec-fetch-dest': 'image' },
+    { 'sec-fetch-mode': 'cors', 'x-csrf': '1' },
+    { ...typed, 'sec-purpose': 'prefetch' },
+  ]) {
+    const page = await bare(`${app.url}/logout`, { ...headers, ...own })
+    expect([page.status, page.setCookies]).toEqual([403, []])
+  }
+  expect(app.events.filter(({ type }) => type === 'logout')).toEqual([])
+  expect((await bare(`${app.url}/private`, { ...typed, cookie })).status).toBe(200)
+})
+
 test('without an end-session endpoint the user stays on this site, where the form says', async () => {
   const { app, signedIn } = await startStage({
     server: { fault: { metadata: (op) => ({ ...metadata(op), end_session_endpoint: undefined }) } },

@@ -271,14 +271,32 @@ describe('a signal', () => {
     expect([api.requests.length, server.counts.token]).toEqual([0, 1])
   })
 
+  test('that comes while the API is silent lets the request go, in the words of who gave it', async () => {
+    const { api, user, server } = await startCalling()
+    const one = await user()
+    const controller = new AbortController()
+    const enough = new Error('enough')
+    let isLetGo = false
+    const silent: TransportFault = (response) => {
+      response.on('close', () => (isLetGo = true))
+      controller.abort(enough)
+    }
+    api.answer = () => silent
+    const calling = one.fetch(`${api.url}/v1/`, { signal: controller.signal })
+    await expect(calling).rejects.toBe(enough)
+    await expect.poll(() => isLetGo).toBe(true)
+    expect([api.requests.length, server.counts.token]).toEqual([1, 1])
+  })
+
   test('that comes while the server is asked is heeded when the browser has the new token', async () => {
     const { api, user, server } = await startCalling()
     const one = await user()
     const controller = new AbortController()
+    const enough = new Error('enough')
     refuses(api, () => true)
     server.misbehave({
       async answerToken(_op, response) {
-        controller.abort()
+        controller.abort(enough)
         await sleep(20)
         return json(response)
       },
@@ -286,7 +304,7 @@ describe('a signal', () => {
     const calling = one.call(async (auth) =>
       auth.fetch(`${api.url}/v1/`, { signal: controller.signal }).catch((error: unknown) => error),
     )
-    expect(await calling).toMatchObject({ name: 'AbortError' })
+    expect(await calling).toBe(enough)
     expect([api.requests.length, server.counts.token]).toEqual([1, 2])
     travel(31)
     server.misbehave()

@@ -105,5 +105,5 @@ async function partsOf(response: Response): Promise<Place[]> {
 
 /** There is none of a redirect, and none that can be had of a page that was left while it came. */
 async function textOf(response: Response): Promise<string> {
-  return Promise.race([response.text().catch(() => ''), sleep(2000, '')])
+  return Promise.race([response.text().catch(() => ''), sleep(1000, '')])
 }

@@ -6,7 +6,7 @@ import { openBrowser, type Browser } from '../support/browser.js'
 import { startFaultyServer, type Fault } from '../support/faulty-server.js'
 import { withClaims } from '../support/faulty-server/faults/modules-basic.js'
 import { tokenResponse } from '../support/faulty-server/token.js'
-import { getAuth, oauthLogin, requireLogin } from '../../lib/index.js'
+import { csrfProtection, getAuth, oauthLogin, requireLogin } from '../../lib/index.js'
 import { createSeal } from '../../lib/seal.js'
 import { countingStore, sessionOver, type OpenStore } from '../support/express-session.js'
 import {
@@ -397,6 +397,38 @@ describe('T40 caches', () => {
     expect(kept).toEqual([])
     for (const answer of ['GET /user 200', 'GET /user 403', 'POST /user 405', 'POST /logout 303'])
       expect([...answers.keys()]).toContain(answer)
+  })
+
+  it('keep no refusal of csrfProtection, which looks at no session, nor what names the way in', async () => {
+    const { app } = await startStage({ routes: ({ use }) => use(csrfProtection()) })
+    for (const [path, method, status] of [
+      ['/own', 'POST', 403],
+      ['/private', 'GET', 401],
+    ] as const) {
+      const page = await bare(app.url + path, { ...ownScript, 'sec-fetch-site': 'cross-site' }, { method })
+      expect([path, page.status]).toEqual([path, status])
+      expect(page.headers).toMatchObject({
+        'cache-control': 'no-store',
+        'referrer-policy': 'no-referrer',
+        'x-content-type-options': 'nosniff',
+      })
+    }
+  })
+
+  it('keep nothing that the app’s own error handler answers at a path of the package', async () => {
+    const { app, signedIn } = await startStage({ options: { user: true, onError: 'next' } })
+    const cookie = await cookieHeader(await signedIn(), app.url)
+    for (const [path, headers] of [
+      ['/callback?state=a&code=b', typed],
+      ['/user', typed],
+      ['/user', { ...ownScript, cookie: `${cookie}x`, 'sec-fetch-site': 'same-site' }],
+      ['/logout', ownScript],
+    ] as const) {
+      const page = await bare(app.url + path, headers)
+      expect([path, page.body]).toEqual([path, 'the application had an error'])
+      expect([path, page.headers['cache-control']]).toEqual([path, 'no-store'])
+    }
+    expect(app.errors).toHaveLength(4)
   })
 
   it('keep nobody apart from somebody by the address alone: the user endpoint varies by cookie', async () => {
