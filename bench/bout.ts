@@ -8,9 +8,10 @@ import { randomInt } from 'node:crypto'
 import { promisify } from 'node:util'
 import { startWorker, type Worker } from '../test/campaigns/support/workers.js'
 import type { Setting } from './contestants.js'
-import type { LoadWorker, Tokens } from './load-worker.js'
+import type { Drive, LoadWorker, Tokens } from './load-worker.js'
 import type { ServerWorker } from './server-worker.js'
 import { undisturbed } from './undisturbed.js'
+import type { Usage } from './usage.js'
 
 const bareExpress = 'bare Express'
 /** The same once more: by what it differs from the first, the machine may be off with everything else. */
@@ -31,6 +32,8 @@ export interface Effort {
   readonly rounds: number
   /** Milliseconds. */
   readonly slice: number
+  /** Requests before anything counts. */
+  readonly warmUp?: number
 }
 
 export interface Score {
@@ -55,55 +58,79 @@ interface Slice {
   readonly passed: number
 }
 
+/** Who takes part, and what is asked of them; the first is what all are compared with, the second the control. */
+export interface Contender extends Pick<Drive, 'url' | 'tokens' | 'shape' | 'status'> {
+  readonly name: string
+}
+
+/** The process under load. */
+interface Server {
+  readonly pid: number
+  call(name: 'usage'): Promise<Usage>
+}
+
 /** Of all names, and of the control, which is in every bout. */
 export async function play(
   { names, tokens, status = 200 }: Bout,
   setting: Setting,
   load: Worker<LoadWorker>,
-  { rounds, slice }: Effort,
+  effort: Effort,
 ): Promise<Score[]> {
   const everybody = [bareExpress, control, ...names.filter((name) => name !== control)]
   const entry = new URL('server-worker.ts', import.meta.url)
   const server = await startWorker<ServerWorker>(entry, { names: everybody, setting })
   try {
-    await pin(server.pid, 0)
-    const contestants = everybody.map((name, index) => ({
+    const contenders = everybody.map((name, index) => ({
       name,
       url: server.ready[index] ?? '',
-      expected: name === bareExpress || name === control ? 200 : status,
-      slices: [] as Slice[],
+      tokens,
+      status: index < 2 ? 200 : status,
     }))
-    // Until all code is compiled, and what is remembered is known.
-    const requests = Math.max(tokens.count, 4_000)
-    for (const { url, expected } of contestants)
-      await load.call('drive', { url, tokens, requests, status: expected })
-
-    const playRound = async () => {
-      for (const { url, expected, slices } of shuffled(contestants)) {
-        const before = await server.call('usage')
-        const driven = await load.call('drive', { url, tokens, time: slice, status: expected })
-        const after = await server.call('usage')
-        slices.push({
-          all: (after.allThreads - before.allThreads) / driven.requests,
-          main: (after.mainThread - before.mainThread) / driven.requests,
-          passed: (driven.seconds * 1_000_000) / driven.requests,
-        })
-      }
-    }
-    let scores: Score[] = []
-    for (let times = 0; times < mostTimes && !isTrusted(scores); times += 1) {
-      for (let round = 0; round < rounds; round += 1) await playRound()
-      scores = scoresOf(contestants.map(({ name, slices }) => ({ name, taken: sliceOf(slices) })))
-    }
-    return scores
+    return await race(contenders, server, load, effort)
   } finally {
     await server.stop()
   }
 }
 
+/** In slices that take turns, until the control is at rest or there have been too many. */
+export async function race(
+  contenders: readonly Contender[],
+  server: Server,
+  load: Pick<Worker<LoadWorker>, 'call'>,
+  { rounds, slice, warmUp = 4_000 }: Effort,
+): Promise<Score[]> {
+  await pin(server.pid, 0)
+  const runners = contenders.map((contender) => ({ contender, slices: [] as Slice[] }))
+  // Until all code is compiled, and what is remembered is known.
+  for (const { name: _, ...drive } of contenders)
+    await load.call('drive', { ...drive, requests: Math.max(drive.tokens?.count ?? 0, warmUp) })
+
+  const playRound = async () => {
+    for (const { contender, slices } of shuffled(runners)) {
+      const { name: _, ...drive } = contender
+      const before = await server.call('usage')
+      const driven = await load.call('drive', { ...drive, time: slice })
+      const after = await server.call('usage')
+      slices.push({
+        all: (after.allThreads - before.allThreads) / driven.requests,
+        main: (after.mainThread - before.mainThread) / driven.requests,
+        passed: (driven.seconds * 1_000_000) / driven.requests,
+      })
+    }
+  }
+  let scores: Score[] = []
+  for (let times = 0; times < mostTimes && !isTrusted(scores); times += 1) {
+    for (let round = 0; round < rounds; round += 1) await playRound()
+    scores = scoresOf(
+      runners.map(({ contender, slices }) => ({ name: contender.name, taken: sliceOf(slices) })),
+    )
+  }
+  return scores
+}
+
 /** Whether the control says that this machine is in a state to compare. */
-export function isTrusted(scores: readonly Score[]): boolean {
-  const { share = 0 } = scores.find(({ name }) => name === control) ?? {}
+export function isTrusted([first]: readonly Score[]): boolean {
+  const { share = 0 } = first ?? {}
   return Math.abs(share - 1) <= tolerated
 }
 

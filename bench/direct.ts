@@ -4,8 +4,8 @@
  */
 import { IncomingMessage, ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
+import { performance } from 'node:perf_hooks'
 import type { RequestHandler } from 'express'
-import { contestants, type Setting } from './contestants.js'
 import { undisturbed } from './undisturbed.js'
 
 export interface Cost {
@@ -23,24 +23,28 @@ const atOnce = 16
 /** Slices of each. */
 const warmUp = 7
 
-export async function costs(
-  names: readonly string[],
-  setting: Setting,
-  tokens: readonly string[],
-  rounds: number,
-): Promise<Cost[]> {
+/** Those who are compared, by name. */
+export type Runners = Readonly<Record<string, readonly RequestHandler[]>>
+
+/** A header of a new request, whose texts take turns. */
+export interface TurningHeader {
+  readonly name: string
+  readonly texts: readonly string[]
+}
+
+export async function costs(contestants: Runners, header: TurningHeader, rounds: number): Promise<Cost[]> {
   // From bytes each time: a text that was looked up before would bring its hash along.
-  const headers = tokens.map((token) => Buffer.from(`Bearer ${token}`, 'latin1'))
-  const runners = names.map((name) => ({ name, handlers: contestants[name]?.(setting) ?? [] }))
+  const texts = header.texts.map((text) => Buffer.from(text, 'latin1'))
+  const runners = Object.entries(contestants).map(([name, handlers]) => ({ name, handlers }))
   const nothing: Slice[] = []
-  const slices = new Map<string, Slice[]>(names.map((name) => [name, []]))
+  const slices = new Map<string, Slice[]>(runners.map(({ name }) => [name, []]))
   let next = 0
-  const header = () => headers[(next += 1) % headers.length]?.toString('latin1') ?? ''
+  const headers = () => ({ [header.name]: texts[(next += 1) % texts.length]?.toString('latin1') ?? '' })
 
   for (let round = -warmUp; round < rounds; round += 1) {
     for (const { name, handlers } of runners) {
-      const without = await slice([], header)
-      const own = await slice(handlers, header)
+      const without = await slice([], headers)
+      const own = await slice(handlers, headers)
       if (round < 0) continue // until all code is compiled
       nothing.push(without)
       slices.get(name)?.push(own)
@@ -54,11 +58,13 @@ export async function costs(
   }))
 }
 
-async function slice(handlers: readonly RequestHandler[], header: () => string): Promise<Slice> {
+type NextHeaders = () => Readonly<Record<string, string>>
+
+async function slice(handlers: readonly RequestHandler[], headers: NextHeaders): Promise<Slice> {
   const cpu = process.cpuUsage()
   const loop = performance.eventLoopUtilization()
   for (let done = 0; done < requestsOfSlice; done += atOnce)
-    await Promise.all(Array.from({ length: atOnce }, () => passed(handlers, header())))
+    await Promise.all(Array.from({ length: atOnce }, () => passed(handlers, headers())))
   const used = process.cpuUsage(cpu)
   const { active } = performance.eventLoopUtilization(loop)
   return { all: (used.user + used.system) / requestsOfSlice, main: (active * 1_000) / requestsOfSlice }
@@ -67,10 +73,12 @@ async function slice(handlers: readonly RequestHandler[], header: () => string):
 const socket = new Socket()
 
 /** Rejects when the request did not get through: a refusal would cost less than what is compared. */
-function passed(handlers: readonly RequestHandler[], authorization: string): Promise<void> {
+function passed(handlers: readonly RequestHandler[], headers: ReturnType<NextHeaders>): Promise<void> {
   const req = new IncomingMessage(socket)
-  req.headers = { host: 'localhost', accept: '*/*', authorization }
-  req.rawHeaders = ['Host', 'localhost', 'Accept', '*/*', 'Authorization', authorization]
+  req.method = 'GET'
+  req.url = '/projects'
+  req.headers = { host: 'localhost', accept: '*/*', ...headers }
+  req.rawHeaders = Object.entries(req.headers).flatMap(([name, value]) => [name, String(value)])
   const res = new ServerResponse(req)
   return new Promise((resolve, reject) => {
     const run = (index: number) => (error?: unknown) => {

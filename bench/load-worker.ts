@@ -1,7 +1,7 @@
 /** Whoever sends the requests: sockets that stay open, one request at a time on each, as fast as they are answered. */
 import { converse } from '../test/campaigns/support/conversation.js'
 import { serveCommands } from '../test/campaigns/support/worker.js'
-import { junkMakers, tokenMaker, type Algorithm, type Keys } from './tokens.js'
+import { algorithms, junkMakers, tokenMaker, type Algorithm, type Keys } from './tokens.js'
 
 export interface LoadWorker {
   readonly args: { readonly issuer: string; readonly keys: Keys }
@@ -9,14 +9,30 @@ export interface LoadWorker {
   readonly commands: {
     /** Makes the tokens, unless that many of this kind are there already. */
     prepare(tokens: Tokens): void
+    /** Takes texts that were made elsewhere, such as cookies, by the name of their kind. */
+    keep(texts: { readonly kind: string; readonly texts: readonly string[] }): void
     drive(drive: Drive): Promise<Driven>
   }
 }
 
-/** Good ones by their algorithm, or junk by its name; so many different ones take turns. */
+/** Good ones by their algorithm, junk by its name, or others by the name they were kept by; so many take turns. */
 export interface Tokens {
-  readonly kind: Algorithm | `junk: ${string}`
+  readonly kind: string
   readonly count: number
+}
+
+/** What a request is beside its token. */
+export interface Shape {
+  /** Default `GET`. */
+  readonly method?: string
+  /** What the token stands behind. Default `Authorization: Bearer `. */
+  readonly before?: string
+  /** Lines that each request has as well. */
+  readonly headers?: readonly string[]
+  /** Bytes of a body. Default none. */
+  readonly body?: number
+  /** Connections. Default 16. */
+  readonly sockets?: number
 }
 
 export interface Drive {
@@ -24,6 +40,7 @@ export interface Drive {
   /** Which to send; or `fresh` ones without end, made as they are sent. */
   readonly tokens?: Tokens
   readonly fresh?: Algorithm
+  readonly shape?: Shape
   /** Milliseconds; no end without it. */
   readonly time?: number
   /** Requests; no end without it. */
@@ -34,9 +51,9 @@ export interface Drive {
 export interface Driven {
   readonly requests: number
   readonly seconds: number
+  /** Milliseconds that one of a hundred answers took at least. */
+  readonly p99: number
 }
-
-const sockets = 16
 
 void serveCommands<LoadWorker>(async ({ issuer, keys }) => {
   const made = new Map<string, string[]>()
@@ -47,7 +64,10 @@ void serveCommands<LoadWorker>(async ({ issuer, keys }) => {
     made.set(kind, tokens)
     const next = kind.startsWith('junk: ')
       ? junkMakers(issuer, keys)[kind.slice(6)]
-      : tokenMaker(issuer, kind as Algorithm, keys).next
+      : isAlgorithm(kind)
+        ? tokenMaker(issuer, kind, keys).next
+        : undefined
+    if (tokens.length >= count) return
     if (!next) throw new Error(`there is no ${kind}`)
     while (tokens.length < count) tokens.push(next())
   }
@@ -67,27 +87,51 @@ void serveCommands<LoadWorker>(async ({ issuer, keys }) => {
     ready: undefined,
     commands: {
       prepare,
-      async drive({ url, tokens, fresh, time = Infinity, requests = Infinity, status }) {
+      keep: ({ kind, texts }) => void made.set(kind, [...texts]),
+      async drive({ url, tokens, fresh, shape = {}, time = Infinity, requests = Infinity, status }) {
+        const {
+          method = 'GET',
+          before = 'Authorization: Bearer ',
+          headers = [],
+          body = 0,
+          sockets = 16,
+        } = shape
         const next = fresh ? tokenMaker(issuer, fresh, keys).next : inTurn(tokens)
         const { hostname: host, port, pathname } = new URL(url)
-        const head = `GET ${pathname} HTTP/1.1\r\nHost: ${host}:${port}\r\nAccept: application/json\r\nAuthorization: Bearer `
+        const lines = [...headers, ...(body > 0 ? [`Content-Length: ${body}`] : [])]
+        const head = [
+          `${method} ${pathname} HTTP/1.1`,
+          `Host: ${host}:${port}`,
+          'Accept: application/json',
+          ...lines,
+        ]
+        const start = `${head.join('\r\n')}\r\n${before}`
+        const end = `\r\n\r\n${'x'.repeat(body)}`
+        const times: number[] = []
         const begin = performance.now()
         let sent = 0
         const request = () => {
           if (sent >= requests || performance.now() - begin >= time) return undefined
           sent += 1
-          return `${head}${next()}\r\n\r\n`
+          return start + next() + end
         }
-        const answered = (answer: number) => {
+        const answered = (answer: number, took: number) => {
           if (answer !== status) throw new Error(`${status} was expected, and ${answer} came`)
+          times.push(took)
         }
         await Promise.all(
           Array.from({ length: sockets }, async () =>
             converse({ host, port: Number(port), next: request, answered }),
           ),
         )
-        return { requests: sent, seconds: (performance.now() - begin) / 1_000 }
+        const seconds = (performance.now() - begin) / 1_000
+        times.sort((a, b) => a - b)
+        return { requests: sent, seconds, p99: times[Math.floor(times.length * 0.99)] ?? Number.NaN }
       },
     },
   }
 })
+
+function isAlgorithm(kind: string): kind is Algorithm {
+  return (algorithms as readonly string[]).includes(kind)
+}

@@ -1,6 +1,6 @@
 /**
- * `npm run bench [-- direct guard-hit peers guard-new junk memory] [-- --quick]`: what the guard costs beside its peers. Prints
- * Markdown; the exit code is 1 when a control says that the machine is in no state to compare. `--rounds` and `--slice`
+ * `npm run bench [-- direct guard-hit peers guard-new junk memory sessions proxies] [-- --quick]`: what the guard, sessions and
+ * the proxy cost beside their peers. Prints Markdown; the exit code is 1 when a control says that the machine is in no state to compare. `--rounds` and `--slice`
  * (milliseconds) replace the usual effort.
  */
 import { createServer } from 'node:http'
@@ -9,11 +9,12 @@ import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { startWorker } from '../test/campaigns/support/workers.js'
 import { listening, stopped } from '../test/support/listening.js'
-import { control, isTrusted, pin, play, tolerated, type Bout, type Effort, type Score } from './bout.js'
+import { isTrusted, pin, play, tolerated, type Bout, type Effort, type Score } from './bout.js'
 import { contestants, withoutEdDsa, type Setting } from './contestants.js'
-import { costs, requestsOfSlice, type Cost } from './direct.js'
+import { costs, requestsOfSlice, type Cost, type Runners, type TurningHeader } from './direct.js'
 import type { LoadWorker, Tokens } from './load-worker.js'
 import { measureMemory } from './memory.js'
+import { peersOfSessions, playSessions, sessionCount, withoutCookie } from './sessions.js'
 import { algorithms, newKeys, publicJwks, tokenMaker, type Algorithm } from './tokens.js'
 
 const forgetful = 'oauthBearer, rememberedTokens: 0'
@@ -48,6 +49,7 @@ const chapters: Readonly<Record<string, () => Promise<void>>> = {
   'guard-new': guardNew,
   junk: refusals,
   memory,
+  sessions,
 }
 
 let isAllTrusted = true
@@ -76,9 +78,9 @@ async function direct(): Promise<void> {
     const seen = ['floor', 'oauthBearer', 'oauthBearer + requireScope', ...able]
     const columns: Cost[][] = []
     for (const count of [1, 100, tokens.length])
-      columns.push(await costs(seen, setting(algorithm), tokens.slice(0, count), Number(rounds)))
+      columns.push(await costs(runners(seen, algorithm), bearing(tokens.slice(0, count)), Number(rounds)))
     const unseen = [forgetful, ...able.filter((name) => !/cache of|default cache/.test(name))]
-    columns.push(await costs(unseen, setting(algorithm), tokens, Number(rounds)))
+    columns.push(await costs(runners(unseen, algorithm), bearing(tokens), Number(rounds)))
     print([
       '',
       `### By itself: ${algorithm}, µs of processor time per request, the cheapest quarter of ${rounds} slices of ${requestsOfSlice} requests`,
@@ -92,6 +94,14 @@ async function direct(): Promise<void> {
       }),
     ])
   }
+}
+
+function runners(names: readonly string[], algorithm: Algorithm): Runners {
+  return Object.fromEntries(names.map((name) => [name, contestants[name]?.(setting(algorithm)) ?? []]))
+}
+
+function bearing(tokens: readonly string[]): TurningHeader {
+  return { name: 'authorization', texts: tokens.map((token) => `Bearer ${token}`) }
 }
 
 /** A token seen before, by those who remember and by the least that anybody can do. */
@@ -182,19 +192,52 @@ async function refusals(): Promise<void> {
   ])
 }
 
+/** A page with a session. The 5 KB fit into cookies where the ID token is not kept beside them. */
+async function sessions(): Promise<void> {
+  for (const size of [1_000, 5_000]) {
+    const rows: string[] = []
+    for (const name of peersOfSessions) {
+      const { cookie, scores } = await playSessions(name, size, load, effort)
+      if (!trusted(`sessions of ${name}`, scores)) continue
+      const floor = scores.find((score) => score.name === withoutCookie)
+      for (const { name: page, share, total, added } of scores.filter((score) => score !== floor).slice(1)) {
+        const ofNothing = (floor?.total ?? Number.NaN) / total
+        rows.push(row(name, page, String(cookie), share.toFixed(3), ofNothing.toFixed(3), added.toFixed(1)))
+      }
+    }
+    print([
+      '',
+      `### Sessions: ${sessionCount} in turn, claims of ${size} bytes`,
+      '',
+      row(
+        '',
+        'the page',
+        'characters of cookies',
+        'of bare Express',
+        'of bare Express without cookies',
+        'µs added',
+      ),
+      row('---', '---', '--:', '--:', '--:', '--:'),
+      ...rows,
+    ])
+  }
+}
+
 /** Nothing when the control shows that this machine is in no state to compare. */
 async function bout(one: Bout, inSetting: Setting): Promise<Score[] | undefined> {
   const scores = await play(one, inSetting, load, effort)
-  if (!isTrusted(scores)) {
-    const share = scores.find(({ name }) => name === control)?.share ?? 0
-    isAllTrusted = false
-    print([
-      '',
-      `${one.tokens.kind}, ${one.tokens.count} in turn: no figures. Bare Express took ${share.toFixed(2)} of itself; only ${tolerated} off is trusted.`,
-    ])
-    return undefined
-  }
-  return scores
+  return trusted(`${one.tokens.kind}, ${one.tokens.count} in turn`, scores) ? scores : undefined
+}
+
+function trusted(what: string, scores: readonly Score[]): boolean {
+  if (isTrusted(scores)) return true
+  isAllTrusted = false
+  const share = scores[0]?.share ?? 0
+  print([
+    '',
+    `${what}: no figures. The control took ${share.toFixed(2)} of itself; only ${tolerated} off is trusted.`,
+  ])
+  return false
 }
 
 function setting(algorithm: Algorithm): Setting {

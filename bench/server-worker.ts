@@ -1,10 +1,10 @@
 /** The server under load: one app for each contestant, in one process, so that all of them share its luck. */
-import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import express from 'express'
 import { serveCommands } from '../test/campaigns/support/worker.js'
 import { listening } from '../test/support/listening.js'
 import { contestants, type Setting } from './contestants.js'
+import { usage, type Usage } from './usage.js'
 
 export interface ServerWorker {
   readonly args: { readonly names: readonly string[]; readonly setting: Setting }
@@ -14,12 +14,6 @@ export interface ServerWorker {
     usage(): Usage
     memory(): Memory
   }
-}
-
-/** Processor time since the process began, in microseconds. */
-export interface Usage {
-  readonly allThreads: number
-  readonly mainThread: number
 }
 
 /** After a garbage collection, in bytes. */
@@ -41,10 +35,7 @@ void serveCommands<ServerWorker>(async ({ names, setting }) => {
   return {
     ready,
     commands: {
-      usage: () => {
-        const { user, system } = process.cpuUsage()
-        return { allThreads: user + system, mainThread: mainThread() }
-      },
+      usage,
       memory: () => {
         globalThis.gc?.()
         globalThis.gc?.()
@@ -54,12 +45,3 @@ void serveCommands<ServerWorker>(async ({ names, setting }) => {
     },
   }
 })
-
-/** What the scheduler counted for the thread that runs JavaScript; nothing where it does not tell. */
-function mainThread(): number {
-  try {
-    return Number(readFileSync('/proc/self/schedstat', 'utf8').split(' ')[0]) / 1_000
-  } catch {
-    return Number.NaN
-  }
-}

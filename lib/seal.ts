@@ -24,21 +24,20 @@ const tagLength = 16
  * made with the old one go on. The purpose is part of each key, purpose and context are authenticated with the value.
  */
 export function createSeal<T>(secrets: readonly string[], purpose: string): Seal<T> {
-  const keys = secrets.map((secret) => ({
-    id: derivedBytes(secret, 'key id', 6).toString('base64url'),
-    key: derivedBytes(secret, purpose, 32),
-  }))
+  const keys = secrets.map((secret) => {
+    const id = derivedBytes(secret, 'key id', 6).toString('base64url')
+    return { id, key: derivedBytes(secret, purpose, 32), header: headerOf(id) }
+  })
   const [current] = keys
   if (!current) throw new TypeError('a secret is needed')
 
-  const headerFor = (keyId: string, context?: string) =>
-    encoded(
-      JSON.stringify({ alg: 'dir', enc: 'A256GCM', kid: keyId, ...(context !== undefined && { context }) }),
-    )
+  type Key = (typeof keys)[number]
+  const headerFor = ({ id, header }: Key, context?: string) =>
+    context === undefined ? header : headerOf(id, context)
 
   return {
     seal(value, context) {
-      const header = headerFor(current.id, context)
+      const header = headerFor(current, context)
       const iv = randomBytes(ivLength)
       const cipher = createCipheriv('aes-256-gcm', current.key, iv, { authTagLength: tagLength })
       cipher.setAAD(Buffer.from(header))
@@ -51,8 +50,8 @@ export function createSeal<T>(secrets: readonly string[], purpose: string): Seal
         cipher.getAuthTag().toString('base64url'),
       ].join('.')
     },
-    isFor: (sealed, context) => keys.some(({ id }) => sealed.startsWith(`${headerFor(id, context)}.`)),
-    isCurrent: (sealed, context) => sealed.startsWith(`${headerFor(current.id, context)}.`),
+    isFor: (sealed, context) => keys.some((key) => sealed.startsWith(`${headerFor(key, context)}.`)),
+    isCurrent: (sealed, context) => sealed.startsWith(`${headerFor(current, context)}.`),
     open(sealed, context) {
       const [header, encryptedKey, iv, text, tag, ...rest] = sealed
         .split('.')
@@ -67,7 +66,7 @@ export function createSeal<T>(secrets: readonly string[], purpose: string): Seal
         return undefined
       if (iv.length !== ivLength || tag.length !== tagLength) return undefined
       // Never parsed: a header either is, to the letter, one that we write, or the value is not ours.
-      const key = keys.find(({ id }) => header === headerFor(id, context))
+      const key = keys.find((candidate) => header === headerFor(candidate, context))
       if (!key) return undefined
       const decipher = createDecipheriv('aes-256-gcm', key.key, iv, { authTagLength: tagLength })
       decipher.setAAD(Buffer.from(String(header)))
@@ -80,6 +79,11 @@ export function createSeal<T>(secrets: readonly string[], purpose: string): Seal
       }
     },
   }
+}
+
+function headerOf(keyId: string, context?: string): string {
+  const members = { alg: 'dir', enc: 'A256GCM', kid: keyId, ...(context !== undefined && { context }) }
+  return encoded(JSON.stringify(members))
 }
 
 /** Bytes that stand for a secret and a purpose, and tell nothing of either, nor of those for another purpose (RFC 5869). */

@@ -6,7 +6,7 @@ import type { Claims } from '../jose/jwt.js'
 import { shortcoming, type AuthenticationClock, type AuthenticationDemand } from '../oauth/authentication.js'
 import type { CoversScope } from '../oauth/implied-scopes.js'
 import { varyByCookie } from '../session/cookies.js'
-import { sessionHandle } from '../session/endings.js'
+import { handleOf } from '../session/endings.js'
 import type { FreshLogin } from '../session/fresh-login.js'
 import type { AccessTokenOptions, SessionTokens, Visit } from '../session/session-tokens.js'
 import { csrfToken, type Session, type Sessions } from '../session/session.js'
@@ -180,7 +180,7 @@ class SessionUser implements SessionAuth {
   }
 
   get sessionId(): string {
-    return sessionHandle(this.#visit.session.id)
+    return handleOf(this.#visit.session)
   }
 
   get csrfToken(): string {

@@ -15,7 +15,8 @@ import {
   readChunkedCookie,
   writeChunkedCookie,
 } from './chunked-cookie.js'
-import { sessionHandle } from './endings.js'
+import { handleOf } from './endings.js'
+import { openedSessions } from './opened-sessions.js'
 import type { Session, SessionStorage } from './session.js'
 
 export interface CookieStorageOptions {
@@ -32,6 +33,7 @@ export function cookieStorage(options: CookieStorageOptions): SessionStorage {
   /** Opened once per request, however many ask, and newer than the cookies once something was written. */
   const sessions = new WeakMap<IncomingMessage, Session>()
   const tokens = new WeakMap<IncomingMessage, TokenSet>()
+  const opened = openedSessions({ most: mostRemembered, mostCharacters: mostRemembered * usualLength, now })
   /** The newest tokens that were sent of late, by session. */
   const latest = expiringMap<Kept>({ most: mostRemembered, now })
 
@@ -39,8 +41,14 @@ export function cookieStorage(options: CookieStorageOptions): SessionStorage {
     const known = sessions.get(req)
     if (known) return known
     const sealed = readChunkedCookie(req, name)
-    const session = sealed === undefined ? undefined : sessionSeal.open(sealed)
+    const session = sealed === undefined ? undefined : (opened.get(sealed) ?? open(sealed))
     if (session) sessions.set(req, session)
+    return session
+  }
+
+  function open(sealed: string): Session | undefined {
+    const session = sessionSeal.open(sealed)
+    if (session) opened.keep(sealed, session)
     return session
   }
 
@@ -49,7 +57,7 @@ export function cookieStorage(options: CookieStorageOptions): SessionStorage {
     if (known) return known
     const sealed = readChunkedCookie(req, tokensName)
     // Bound to the session: the tokens of another one do not open here.
-    const opened = sealed === undefined ? undefined : tokensSeal.open(sealed, sessionHandle(session.id))
+    const opened = sealed === undefined ? undefined : tokensSeal.open(sealed, handleOf(session))
     if (opened) tokens.set(req, opened)
     return opened
   }
@@ -69,7 +77,7 @@ export function cookieStorage(options: CookieStorageOptions): SessionStorage {
     const sealedSession = sessionSeal.seal(session)
     const { id_token: _, ...fewer } = all
     for (const candidate of all.id_token === undefined ? [all] : [all, fewer]) {
-      const sealed = tokensSeal.seal(candidate, sessionHandle(session.id))
+      const sealed = tokensSeal.seal(candidate, handleOf(session))
       if (fitChunkedCookies({ [name]: sealedSession.length, [tokensName]: sealed.length }))
         return { sealedSession, kept: { tokens: candidate, sealed } }
     }
@@ -94,7 +102,7 @@ export function cookieStorage(options: CookieStorageOptions): SessionStorage {
     async isKept(req, session) {
       if (tokens.has(req)) return true
       const sealed = readChunkedCookie(req, tokensName)
-      return sealed !== undefined && tokensSeal.isFor(sealed, sessionHandle(session.id))
+      return sealed !== undefined && tokensSeal.isFor(sealed, handleOf(session))
     },
     tokens: async (req, session) => readTokens(req, session),
     save: async () => true,
@@ -118,12 +126,12 @@ export function cookieStorage(options: CookieStorageOptions): SessionStorage {
       writeSession(req, res, session, sessionSeal.seal(session))
       // The tokens stay as they are, but for a secret that is being replaced: they must not end with it.
       const sealed = readChunkedCookie(req, tokensName)
-      if (sealed === undefined || tokensSeal.isCurrent(sealed, sessionHandle(session.id))) return
+      if (sealed === undefined || tokensSeal.isCurrent(sealed, handleOf(session))) return
       const kept = readTokens(req, session)
       if (kept)
         writeTokens(req, res, session, {
           tokens: kept,
-          sealed: tokensSeal.seal(kept, sessionHandle(session.id)),
+          sealed: tokensSeal.seal(kept, handleOf(session)),
         })
     },
 
@@ -139,8 +147,10 @@ export function cookieStorage(options: CookieStorageOptions): SessionStorage {
 
 /** Seconds within which most answers go out. */
 const answerTime = 60
-/** Sessions whose tokens were sent in that time. */
+/** Sessions whose tokens were sent in that time, and sessions that need not be opened again. */
 const mostRemembered = 1_000
+/** Characters of a sealed session that there is room for, times the number of sessions. */
+const usualLength = 4_000
 
 function isNewer(one: Kept, other: Kept | undefined): boolean {
   return !other || one.tokens.generation > other.tokens.generation

@@ -1,8 +1,7 @@
 /** Cookies: reading what the browser sent, and adding to what it will keep (RFC 6265bis). */
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { serialize } from 'cookie'
-import cookieParser from 'cookie-parser'
+import { parse, serialize } from 'cookie'
 import onHeaders from 'on-headers'
 
 export interface CookieAttributes {
@@ -14,25 +13,15 @@ export interface CookieAttributes {
   sameSite?: 'lax' | 'none'
 }
 
-interface RequestCookies {
-  readonly values: Readonly<Record<string, unknown>>
-  /** Names that came more than once. */
-  readonly repeated: ReadonlySet<string>
-}
+type RequestCookies = Readonly<Record<string, string | undefined>>
 
-const parse = cookieParser()
 const parsed = new WeakMap<IncomingMessage, RequestCookies>()
 
-/** Parsed once per request, and not at all when the app has done so. */
+/** Parsed once per request, whatever a parser of the app has made of the header. */
 function cookiesOf(req: IncomingMessage): RequestCookies {
   const known = parsed.get(req)
   if (known) return known
-  const request = req as Parameters<typeof parse>[0]
-  parse(request, undefined as never, () => undefined)
-  const names = (req.headers.cookie ?? '').split(';').map((pair) => pair.split('=', 1)[0]?.trim() ?? '')
-  const seen = new Set<string>()
-  const repeated = new Set(names.filter((name) => seen.has(name) || !seen.add(name)))
-  const cookies = { values: request.cookies as RequestCookies['values'], repeated }
+  const cookies = parse(req.headers.cookie ?? '')
   parsed.set(req, cookies)
   return cookies
 }
@@ -42,16 +31,42 @@ function cookiesOf(req: IncomingMessage): RequestCookies {
  * instance, and nobody can tell which.
  */
 export function readCookie(req: IncomingMessage, name: string): string | undefined {
-  if (!req.headers.cookie?.includes(name)) return undefined
-  const { values, repeated } = cookiesOf(req)
-  const value = repeated.has(name) ? undefined : values[name]
-  return typeof value === 'string' ? value : undefined
+  const header = req.headers.cookie
+  return header?.includes(name) && !comesTwice(header, name) ? cookiesOf(req)[name] : undefined
+}
+
+/** Whether more than one cookie in the header has this name. Values are skipped: they may be long. */
+function comesTwice(header: string, name: string): boolean {
+  let isSeen = false
+  for (let before = -1; ;) {
+    if (isNameAt(header, before + 1, name)) {
+      if (isSeen) return true
+      isSeen = true
+    }
+    before = header.indexOf(';', before + 1)
+    if (before === -1) return false
+  }
+}
+
+/** Whether the pair that begins there has this name. */
+function isNameAt(header: string, start: number, name: string): boolean {
+  let at = start
+  while (isSpace(header.charCodeAt(at))) at += 1
+  if (!header.startsWith(name, at)) return false
+  at += name.length
+  while (isSpace(header.charCodeAt(at))) at += 1
+  return at >= header.length || header[at] === '=' || header[at] === ';'
+}
+
+/** Everything that `trim` takes away of what a header can have. */
+function isSpace(code: number): boolean {
+  return code === 0x20 || (code >= 0x09 && code <= 0x0d) || code === 0xa0
 }
 
 /** The names of all cookies that begin with `prefix`. */
 export function cookieNames(req: IncomingMessage, prefix: string): string[] {
   if (!req.headers.cookie?.includes(prefix)) return []
-  return Object.keys(cookiesOf(req).values).filter((name) => name.startsWith(prefix))
+  return Object.keys(cookiesOf(req)).filter((name) => name.startsWith(prefix))
 }
 
 /** Adds a cookie to the response in place of one of that name that was added before. */
@@ -84,7 +99,12 @@ function forbidCaching(this: ServerResponse): void {
 }
 
 export function varyByCookie(res: ServerResponse): void {
-  const vary = [res.getHeader('vary') ?? []].flat().join(', ')
+  const present = res.getHeader('vary')
+  if (present === undefined) {
+    res.setHeader('vary', 'Cookie')
+    return
+  }
+  const vary = [present].flat().join(', ')
   if (!/(^|,)\s*(\*|cookie)\s*(,|$)/i.test(vary)) res.appendHeader('vary', 'Cookie')
 }
 

@@ -80,12 +80,9 @@ export function createEndings({ store, absoluteLifetime, now }: EndingsOptions):
     endSubjectAsOf: (issuer, subject, issuedUntil) => markSubject(issuer, subject, { issuedUntil }),
     endSid: (issuer, sid) => mark(sidKey(issuer, sid)),
 
-    async hasEnded({ id, issuer, subject, sid, startedAt, issuedAt }) {
-      const [byHandle, bySid, bySubject] = await store.get([
-        handleKey(sessionHandle(id)),
-        sidKey(issuer, sid),
-        subjectKey(issuer, subject),
-      ])
+    async hasEnded(session) {
+      const { startedAt, issuedAt } = session
+      const [byHandle, bySid, bySubject] = await store.get(keysOf(session))
       const subjectEnd = parsed(bySubject)
       if (!subjectEnd) throw new OAuthError('store_unavailable', { reason: 'unreadable' })
       const { startedUntil = 0, issuedUntil = 0 } = subjectEnd
@@ -108,6 +105,28 @@ export function createEndings({ store, absoluteLifetime, now }: EndingsOptions):
 /** What an app may know and keep of a session: names it, and opens nothing. */
 export function sessionHandle(id: string): string {
   return digest('session handle', id)
+}
+
+/** Digests of the sessions at hand: one that is remembered is asked about with each request. */
+const handles = new WeakMap<EndableSession, string>()
+const keys = new WeakMap<EndableSession, string[]>()
+
+/** The same as `sessionHandle` of its id. */
+export function handleOf(session: EndableSession): string {
+  const known = handles.get(session)
+  if (known !== undefined) return known
+  const handle = sessionHandle(session.id)
+  handles.set(session, handle)
+  return handle
+}
+
+function keysOf(session: EndableSession): string[] {
+  const known = keys.get(session)
+  if (known) return known
+  const { issuer, sid, subject } = session
+  const made = [handleKey(handleOf(session)), sidKey(issuer, sid), subjectKey(issuer, subject)]
+  keys.set(session, made)
+  return made
 }
 
 const handleKey = (handle: string) => `ended:session:${digest(handle)}`
