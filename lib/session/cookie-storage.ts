@@ -57,9 +57,9 @@ export function cookieStorage(options: CookieStorageOptions): SessionStorage {
     if (known) return known
     const sealed = readChunkedCookie(req, tokensName)
     // Bound to the session: the tokens of another one do not open here.
-    const opened = sealed === undefined ? undefined : tokensSeal.open(sealed, handleOf(session))
-    if (opened) tokens.set(req, opened)
-    return opened
+    const found = sealed === undefined ? undefined : tokensSeal.open(sealed, handleOf(session))
+    if (found) tokens.set(req, found)
+    return found
   }
 
   function writeSession(req: IncomingMessage, res: ServerResponse, session: Session, sealed: string): void {

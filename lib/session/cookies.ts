@@ -1,7 +1,8 @@
 /** Cookies: reading what the browser sent, and adding to what it will keep (RFC 6265bis). */
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { parse, serialize } from 'cookie'
+import { serialize } from 'cookie'
+import cookieParser from 'cookie-parser'
 import onHeaders from 'on-headers'
 
 export interface CookieAttributes {
@@ -13,15 +14,21 @@ export interface CookieAttributes {
   sameSite?: 'lax' | 'none'
 }
 
-type RequestCookies = Readonly<Record<string, string | undefined>>
+type RequestCookies = Readonly<Record<string, unknown>>
 
+const parse = cookieParser()
 const parsed = new WeakMap<IncomingMessage, RequestCookies>()
 
-/** Parsed once per request, whatever a parser of the app has made of the header. */
+/**
+ * Parsed once per request, and beside it: an app's own parser leaves a request alone that has been parsed, so that it would
+ * never verify the cookies that the app has signed.
+ */
 function cookiesOf(req: IncomingMessage): RequestCookies {
   const known = parsed.get(req)
   if (known) return known
-  const cookies = parse(req.headers.cookie ?? '')
+  const beside = { headers: req.headers } as Parameters<typeof parse>[0]
+  parse(beside, undefined as never, () => undefined)
+  const cookies = beside.cookies as RequestCookies
   parsed.set(req, cookies)
   return cookies
 }
@@ -32,7 +39,8 @@ function cookiesOf(req: IncomingMessage): RequestCookies {
  */
 export function readCookie(req: IncomingMessage, name: string): string | undefined {
   const header = req.headers.cookie
-  return header?.includes(name) && !comesTwice(header, name) ? cookiesOf(req)[name] : undefined
+  const value = header?.includes(name) && !comesTwice(header, name) ? cookiesOf(req)[name] : undefined
+  return typeof value === 'string' ? value : undefined
 }
 
 /** Whether more than one cookie in the header has this name. Values are skipped: they may be long. */

@@ -1,10 +1,13 @@
 import type { IncomingMessage } from 'node:http'
 import { inspect } from 'node:util'
+import cookieParser from 'cookie-parser'
+import type { Response } from 'express'
 import { expect, test } from 'vitest'
 import { getAuth, isOAuthError } from '../../lib/index.js'
 import { storages } from '../support/app.js'
 import { leaks } from '../support/canaries.js'
 import { openBrowser } from '../support/browser.js'
+import type { Handler } from '../support/serve.js'
 import { startStage } from '../support/stage.js'
 
 type WithAuth = IncomingMessage & { auth?: unknown }
@@ -105,4 +108,21 @@ test('the user in req.auth is what the server said', async () => {
       token: expect.any(String),
     },
   ])
+})
+
+test('leaves cookies to a parser of the app, also one that comes later and verifies them', async () => {
+  const { app, signedIn } = await startStage({
+    routes: ({ use, get }) => {
+      use((req: WithAuth, _res, next) => {
+        void req.auth
+        next()
+      })
+      use(cookieParser('a secret of the app') as Handler)
+      get('/sign', (_req, res) => (res as Response).cookie('own', 'value', { signed: true }).end())
+      get('/signed', (req, res) => (res as Response).json((req as { signedCookies?: object }).signedCookies))
+    },
+  })
+  const browser = await signedIn()
+  await browser.visit(`${app.url}/sign`)
+  expect((await browser.visit(`${app.url}/signed`)).body).toBe('{"own":"value"}')
 })
