@@ -288,6 +288,23 @@ describe('a signal', () => {
     expect([api.requests.length, server.counts.token]).toEqual([1, 1])
   })
 
+  test('that comes while the server is asked is heeded where the option "fetch" heeds none', async () => {
+    const deaf: typeof fetch = async (input, init) => fetch(input, { ...init, signal: null })
+    const { api, user, server } = await startCalling({ options: () => ({ fetch: deaf }) })
+    const one = await user()
+    const controller = new AbortController()
+    refuses(api, () => true)
+    server.misbehave({
+      answerToken(_op, response) {
+        controller.abort()
+        return json(response)
+      },
+    })
+    const calling = one.fetch(`${api.url}/v1/`, { signal: controller.signal })
+    await expect(calling).rejects.toThrow(expect.objectContaining({ name: 'AbortError' }))
+    expect([api.requests.length, server.counts.token]).toEqual([1, 2])
+  })
+
   test('that comes while the server is asked is heeded when the browser has the new token', async () => {
     const { api, user, server } = await startCalling()
     const one = await user()

@@ -276,14 +276,15 @@ describe('T114 an API that refuses every token', () => {
     travel(0)
     api.answer = () => json({}, 401)
     const costs: number[] = []
-    for (let minute = 0; minute < 45; minute++) {
+    const minutes = storage === 'cookie' ? 45 : 9
+    for (let minute = 0; minute < minutes; minute++) {
       const before = server.counts.token
       for (let call = 0; call < 3; call++) await one.fetch(`${api.url}/v1/`)
       if (server.counts.token > before) costs.push(minute)
       expect(server.counts.token - before).toBeLessThanOrEqual(1)
       travel(60)
     }
-    expect(costs).toEqual([0, 1, 3, 7, 15, 31])
+    expect(costs).toEqual([0, 1, 3, 7, 15, 31].filter((minute) => minute < minutes))
     expect(server.complaints).toEqual([])
     // It takes tokens again, and the next refusal is answered at once when the token has lived its time.
     api.answer = () => json({})
