@@ -38,7 +38,10 @@ export async function exchanged<Answer>(
   const first = await proven(token, exchange)
   // Nothing is wrong with a token whose proof is refused.
   if (exchange.said(first.answer).status !== 401 || first.isProofRefused) return first.answer
-  const another = await tokens.inPlaceOf(token)
+  const another = await tokens.inPlaceOf(token).catch(async (error: unknown) => {
+    await exchange.discard(first.answer)
+    throw error
+  })
   if (another === undefined || !exchange.isRepeatable()) return first.answer
   await exchange.discard(first.answer)
   return (await proven(another, exchange)).answer

@@ -60,6 +60,12 @@ export function apiFetch<T>({ apis, fetch }: ApiFetchOptions<T>): (tokens: ApiTo
 
 /** A copy, so that no token stays in an object of the caller's. */
 function ownHeaders<T>(init: RequestInit, api: ListedApi<T>): Headers {
+  // Its members are not its own, so that a copy would have none of them: a POST would go out without its body.
+  if (init instanceof Request)
+    throw misuse(
+      'the options are a Request',
+      'Give its address first, and then its method, headers and body.',
+    )
   if (init.redirect !== undefined && init.redirect !== 'manual')
     throw misuse(
       `"redirect" is "${init.redirect}"`,

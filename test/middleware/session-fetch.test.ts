@@ -1,4 +1,5 @@
 /** `getAuth(req).fetch`: an API is called with the user's token, which is replaced when the API refuses it. */
+import type { ServerResponse } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { getAuth, isOAuthError, memoryStore, type OAuthError, type Store } from '../../lib/index.js'
@@ -193,6 +194,19 @@ describe.each(storages)('with storage "%s"', (storage) => {
     server.misbehave({ answerToken: () => json({ error: 'invalid_grant' }, 400) })
     const error = await errorOf(one.fetch(`${api.url}/v1/`))
     expect([error.code, error.reason]).toEqual(['login_required', 'refresh_refused'])
+  })
+
+  test('and nothing is left of an answer that is never handed back', async () => {
+    const { api, user, server } = await startCalling({ storage })
+    const one = await user()
+    let isOver = false
+    api.answer = () => (response: ServerResponse) => {
+      response.once('close', () => (isOver = true))
+      response.writeHead(401).write('x'.repeat(1_000_000))
+    }
+    server.misbehave({ answerToken: () => json({ error: 'invalid_grant' }, 400) })
+    expect((await errorOf(one.fetch(`${api.url}/v1/x`))).code).toBe('login_required')
+    await expect.poll(() => isOver).toBe(true)
   })
 
   test('asks for what an API is listed with', async () => {

@@ -560,6 +560,10 @@ describe('fetch', () => {
 
   test.each<[string, RequestInit]>([
     ['to follow redirects', { redirect: 'follow' }],
+    [
+      'that is a Request, whose body a copy has not',
+      new Request('http://localhost', { method: 'POST', body: 'lost', redirect: 'manual' }),
+    ],
     ['to fail on redirects', { redirect: 'error' }],
     ['with credentials of its own', { headers: { Authorization: 'Bearer another' } }],
     ['with credentials in a list', { headers: [['authorization', 'Basic x']] }],
