@@ -14,6 +14,7 @@ import { contestants, withoutEdDsa, type Setting } from './contestants.js'
 import { costs, requestsOfSlice, type Cost, type Runners, type TurningHeader } from './direct.js'
 import type { LoadWorker, Tokens } from './load-worker.js'
 import { measureMemory } from './memory.js'
+import { exchanges, startProxies } from './proxies.js'
 import { peersOfSessions, playSessions, sessionCount, withoutCookie } from './sessions.js'
 import { algorithms, newKeys, publicJwks, tokenMaker, type Algorithm } from './tokens.js'
 
@@ -50,6 +51,7 @@ const chapters: Readonly<Record<string, () => Promise<void>>> = {
   junk: refusals,
   memory,
   sessions,
+  proxies,
 }
 
 let isAllTrusted = true
@@ -220,6 +222,36 @@ async function sessions(): Promise<void> {
       row('---', '---', '--:', '--:', '--:', '--:'),
       ...rows,
     ])
+  }
+}
+
+/** What passes a proxy, and how much later it arrives. */
+async function proxies(): Promise<void> {
+  const running = await startProxies(load)
+  try {
+    for (const exchange of Object.keys(exchanges)) {
+      const scores = await running.scores(exchange, {
+        ...effort,
+        warmUp: exchange.endsWith('MB') ? 200 : 4_000,
+      })
+      if (!trusted(`proxies, ${exchange}`, scores)) continue
+      print([
+        '',
+        `### Proxies: ${exchange}`,
+        '',
+        row('', 'of httpxy', 'µs of processor time', 'requests'),
+        row('---', '--:', '--:', '--:'),
+        ...scores.map(({ name, share, total, rate }) =>
+          row(name, share.toFixed(3), total.toFixed(1), rate.toFixed(2)),
+        ),
+      ])
+    }
+    const latencies = await running.latencies(effort.rounds)
+    print(['', '### One request at a time, p99 in ms', ''])
+    print([row('', 'p99'), row('---', '--:')])
+    print(Object.entries(latencies).map(([name, p99]) => row(name, p99.toFixed(2))))
+  } finally {
+    await running.stop()
   }
 }
 

@@ -55,6 +55,16 @@ const bare: SessionContestant = {
   mount: (app) => void app.get('/ignored', ignored),
 }
 
+/** What any middleware costs. */
+const passing: SessionContestant = {
+  begins: 'page',
+  reads: {},
+  mount(app) {
+    app.use((_req, _res, next) => next())
+    app.get('/ignored', ignored)
+  },
+}
+
 const ours: SessionContestant = {
   begins: 'login',
   reads: { 'getAuth(req)': '/read', 'requireLogin()': '/guarded' },
@@ -166,9 +176,11 @@ const authJs: SessionContestant = {
 }
 
 export const bareExpress = 'bare Express'
+export const passesOn = 'a middleware that passes on'
 
 export const sessionContestants: Readonly<Record<string, SessionContestant>> = {
   [bareExpress]: bare,
+  [passesOn]: passing,
   'express-oauth-kit': ours,
   'express-openid-connect': expressOpenidConnect,
   'iron-session': ironSession,

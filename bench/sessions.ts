@@ -9,7 +9,7 @@ import { correctSteps } from '../test/support/faulty-server/steps.js'
 import { cookieHeader } from '../test/support/requests.js'
 import { race, type Contender, type Effort, type Score } from './bout.js'
 import type { LoadWorker } from './load-worker.js'
-import { bareExpress, sessionContestants, type SessionContestant } from './session-contestants.js'
+import { bareExpress, passesOn, sessionContestants, type SessionContestant } from './session-contestants.js'
 import type { SessionWorker } from './session-worker.js'
 
 export interface SessionBout {
@@ -22,7 +22,9 @@ export interface SessionBout {
 /** Sessions that take turns. */
 export const sessionCount = 200
 
-export const peersOfSessions = Object.keys(sessionContestants).filter((name) => name !== bareExpress)
+export const peersOfSessions = Object.keys(sessionContestants).filter(
+  (name) => name !== bareExpress && name !== passesOn,
+)
 
 export const withoutCookie = 'the same without a cookie'
 
@@ -43,12 +45,12 @@ export async function playSessions(
   const entry = new URL('session-worker.ts', import.meta.url)
   const { issuer, clientId, clientSecret } = op
   const server = await startWorker<SessionWorker>(entry, {
-    names: [bareExpress, name],
+    names: [bareExpress, passesOn, name],
     profile,
     ...{ issuer, clientId, clientSecret },
   })
   try {
-    const [bare = '', url = ''] = server.ready
+    const [bare = '', passing = '', url = ''] = server.ready
     const contestant = sessionContestants[name]
     if (!contestant) throw new Error(`there is no contestant ${name}`)
     op.register(`${url}/callback`)
@@ -72,6 +74,7 @@ export async function playSessions(
         tokens: { kind: 'none', count: 1 },
         shape: { before: 'X-Kind: ' },
       },
+      withCookie(passesOn, `${passing}/ignored`),
       withCookie('does not read', `${url}/ignored`),
       ...Object.entries(contestant.reads).map(([label, path]) => withCookie(label, url + path)),
     ]
@@ -84,7 +87,7 @@ export async function playSessions(
 }
 
 /** The Cookie header of a user who has just begun a session, as it is a while later. */
-async function cookieOf({ begins }: SessionContestant, url: string): Promise<string> {
+export async function cookieOf({ begins }: SessionContestant, url: string): Promise<string> {
   const browser = openBrowser()
   if (begins === 'login') await browser.visit(`${url}/login`)
   else if (begins === 'page') await browser.visit(`${url}/begin`)
