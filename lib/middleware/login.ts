@@ -115,7 +115,8 @@ export function createLogin(settings: LoginOptions): Login {
         return value === undefined ? [] : [[name, value] as const]
       })
       // Whatever the options say: it can only do less than a login does.
-      const silent = asked.getAll('prompt').join(' ') === 'none'
+      // Not one that somebody else asks for: whether it shows a page is not theirs to say.
+      const silent = asked.getAll('prompt').join(' ') === 'none' && !asked.has('iss')
       const { scope: extraScope, ...others } = Object.fromEntries(chosen)
       const parameters = { ...others, ...(silent && { prompt: 'none' }) }
       const [returnTo] = asked.getAll('returnTo')

@@ -129,8 +129,8 @@ export function checkedProxyOptions(options: OAuthProxyOptions, check: OptionChe
   const prefix = checkedPrefix(options.prefix, check)
   const target = checkedTarget(options.target, check)
   const token = check.oneOf('token', options.token, tokens)
-  const csrfHeader =
-    options.csrfHeader === false ? undefined : checkedCsrfHeader(options.csrfHeader, check, 'csrfHeader')
+  const { csrfHeader: named } = options
+  const csrfHeader = named === false ? undefined : checkedCsrfHeader(named, check, 'csrfHeader')
   const headers = checkedHeaders(options.headers ?? {}, token, check)
   const dropped = headers.filter((_, index) => index % 2 === 0)
   return {

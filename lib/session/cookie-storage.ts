@@ -16,7 +16,7 @@ import {
   writeChunkedCookie,
 } from './chunked-cookie.js'
 import { handleOf } from './endings.js'
-import { openedSessions } from './opened-sessions.js'
+import { createOpened } from './opened.js'
 import type { Session, SessionStorage } from './session.js'
 
 export interface CookieStorageOptions {
@@ -33,7 +33,9 @@ export function cookieStorage(options: CookieStorageOptions): SessionStorage {
   /** Opened once per request, however many ask, and newer than the cookies once something was written. */
   const sessions = new WeakMap<IncomingMessage, Session>()
   const tokens = new WeakMap<IncomingMessage, TokenSet>()
-  const opened = openedSessions({ most: mostRemembered, mostCharacters: mostRemembered * usualLength, now })
+  const room = { most: mostRemembered, mostCharacters: mostRemembered * usualLength, now }
+  const openedSessions = createOpened<Session>(room)
+  const openedTokens = createOpened<TokenSet>(room)
   /** The newest tokens that were sent of late, by session. */
   const latest = expiringMap<Kept>({ most: mostRemembered, now })
 
@@ -41,14 +43,14 @@ export function cookieStorage(options: CookieStorageOptions): SessionStorage {
     const known = sessions.get(req)
     if (known) return known
     const sealed = readChunkedCookie(req, name)
-    const session = sealed === undefined ? undefined : (opened.get(sealed) ?? open(sealed))
+    const session = sealed === undefined ? undefined : (openedSessions.get(sealed) ?? openSession(sealed))
     if (session) sessions.set(req, session)
     return session
   }
 
-  function open(sealed: string): Session | undefined {
+  function openSession(sealed: string): Session | undefined {
     const session = sessionSeal.open(sealed)
-    if (session) opened.keep(sealed, session)
+    if (session) openedSessions.keep(session, { sealed, until: session.endsAt })
     return session
   }
 
@@ -56,10 +58,19 @@ export function cookieStorage(options: CookieStorageOptions): SessionStorage {
     const known = tokens.get(req)
     if (known) return known
     const sealed = readChunkedCookie(req, tokensName)
-    // Bound to the session: the tokens of another one do not open here.
-    const found = sealed === undefined ? undefined : tokensSeal.open(sealed, handleOf(session))
+    const found = sealed === undefined ? undefined : openTokens(sealed, session)
     if (found) tokens.set(req, found)
     return found
+  }
+
+  function openTokens(sealed: string, session: Session): TokenSet | undefined {
+    // Bound to the session: the tokens of another one do not open here.
+    const context = handleOf(session)
+    const known = openedTokens.get(sealed, context)
+    if (known) return known
+    const opened = tokensSeal.open(sealed, context)
+    if (opened) openedTokens.keep(opened, { sealed, context, until: session.endsAt })
+    return opened
   }
 
   function writeSession(req: IncomingMessage, res: ServerResponse, session: Session, sealed: string): void {
@@ -102,7 +113,9 @@ export function cookieStorage(options: CookieStorageOptions): SessionStorage {
     async isKept(req, session) {
       if (tokens.has(req)) return true
       const sealed = readChunkedCookie(req, tokensName)
-      return sealed !== undefined && tokensSeal.isFor(sealed, handleOf(session))
+      if (sealed === undefined) return false
+      const context = handleOf(session)
+      return openedTokens.get(sealed, context) !== undefined || tokensSeal.isFor(sealed, context)
     },
     tokens: async (req, session) => readTokens(req, session),
     save: async () => true,
@@ -147,9 +160,9 @@ export function cookieStorage(options: CookieStorageOptions): SessionStorage {
 
 /** Seconds within which most answers go out. */
 const answerTime = 60
-/** Sessions whose tokens were sent in that time, and sessions that need not be opened again. */
+/** Sessions whose tokens were sent in that time, and those that need not be opened again. */
 const mostRemembered = 1_000
-/** Characters of a sealed session that there is room for, times the number of sessions. */
+/** Characters of a sealed text that there is room for, times the number of sessions. */
 const usualLength = 4_000
 
 function isNewer(one: Kept, other: Kept | undefined): boolean {
