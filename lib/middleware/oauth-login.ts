@@ -124,9 +124,10 @@ export function oauthLogin(options: OAuthLoginOptions): OAuthLogin {
   // Browsers refuse a cookie with this prefix from any other host, and over http.
   const cookieName = site.secure ? `__Host-${name}` : name
   const givenStore = checkedStore(options.store, check)
+  const isShared = givenStore !== undefined && !isMemoryStore(givenStore)
   const store = scopedStore(givenStore ?? memoryStore(), {
     scope: createHash('sha256').update(place).digest('base64url').slice(0, 16),
-    timeout: durations.storeTimeout,
+    timeout: isShared ? durations.storeTimeout : Infinity,
   })
   const endings = createEndings({ store, absoluteLifetime: durations.absoluteLifetime, now })
   const transactions = createTransactions({
@@ -302,10 +303,9 @@ export function oauthLogin(options: OAuthLoginOptions): OAuthLogin {
       name,
       seal: sealFor('stored session'),
       expressSession,
-      records:
-        givenStore && !isMemoryStore(givenStore)
-          ? sharedTokenRecords(store, { seal, now })
-          : expressTokenRecords({ seal, expressSession, timeout: storeTimeout, now }),
+      records: isShared
+        ? sharedTokenRecords(store, { seal, now })
+        : expressTokenRecords({ seal, expressSession, timeout: storeTimeout, now }),
       keepSessionData: options.keepSessionData ?? false,
       storeTimeout,
     })

@@ -123,6 +123,9 @@ export function createSessions(options: SessionOptions): Sessions {
     return isOver
   }
 
+  /** The second in which a request's session was last seen to live: whoever needs its tokens at once asks no store again. */
+  const seenToLive = new WeakMap<IncomingMessage, number>()
+
   return {
     ready: storage.ready,
     canKeep: storage.canKeep,
@@ -163,11 +166,17 @@ export function createSessions(options: SessionOptions): Sessions {
         await storage.forget(req, session)
         await storage.leave(req, res)
       }
-      return isKept && !isOver
+      const lives = isKept && !isOver
+      if (lives) seenToLive.set(req, now())
+      return lives
     },
 
     async tokens(req, session) {
-      const [isOver, tokens] = await Promise.all([hasEnded(session), storage.tokens(req, session)])
+      const wasSeen = seenToLive.get(req) === now() && !ended.get(session.id)
+      const [isOver, tokens] = await Promise.all([
+        wasSeen ? false : hasEnded(session),
+        storage.tokens(req, session),
+      ])
       return isOver ? undefined : tokens
     },
 

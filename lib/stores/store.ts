@@ -79,13 +79,17 @@ export async function untilDone<T>(attempt: () => Promise<T | undefined>): Promi
   })
 }
 
-/** The result of a store's call; throws `store_unavailable` when it fails, or gives none within `timeout` seconds. */
+/**
+ * The result of a store's call; throws `store_unavailable` when it fails, or gives none within `timeout` seconds. No timer
+ * runs for a store that answers from this process (`Infinity`): each request asks it several times.
+ */
 export async function withinTime<T>(run: () => Promise<T>, timeout: number): Promise<T> {
   let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${timeout} s`)), timeout * 1000)
-  })
   try {
+    if (timeout === Infinity) return await run()
+    const late = new Promise<never>((_resolve, reject) => {
+      timer = setTimeout(() => reject(new Error(`no answer within ${timeout} s`)), timeout * 1000)
+    })
     return await Promise.race([run(), late])
   } catch (cause) {
     throw new OAuthError('store_unavailable', {
