@@ -3,10 +3,11 @@ import { inspect } from 'node:util'
 import cookieParser from 'cookie-parser'
 import type { Response } from 'express'
 import { expect, test } from 'vitest'
-import { getAuth, isOAuthError } from '../../lib/index.js'
+import { getAuth, isOAuthError, requireLogin } from '../../lib/index.js'
 import { storages } from '../support/app.js'
 import { leaks } from '../support/canaries.js'
 import { openBrowser } from '../support/browser.js'
+import { json } from '../support/faulty-server/answer.js'
 import type { Handler } from '../support/serve.js'
 import { startStage } from '../support/stage.js'
 
@@ -126,3 +127,26 @@ test('leaves cookies to a parser of the app, also one that comes later and verif
   await browser.visit(`${app.url}/sign`)
   expect((await browser.visit(`${app.url}/signed`)).body).toBe('{"own":"value"}')
 })
+
+test.each(storages)(
+  'a session that ended in a request is over for all of it, storage %s',
+  async (storage) => {
+    const { app, server, signedIn } = await startStage({
+      storage,
+      routes: ({ get }) =>
+        get('/twice', requireLogin(), async (req, res) => {
+          const reasons: unknown[] = []
+          for (let time = 0; time < 2; time += 1) {
+            await getAuth(req)
+              .accessToken({ forceRefresh: true })
+              .catch((error: unknown) => reasons.push(isOAuthError(error) && error.reason))
+          }
+          res.end(JSON.stringify(reasons))
+        }),
+    })
+    const browser = await signedIn()
+    server.misbehave({ answerToken: () => json({ error: 'invalid_grant' }, 400) })
+    const { body } = await browser.visit(`${app.url}/twice`)
+    expect(body).toBe('["refresh_refused","session_ended"]')
+  },
+)
