@@ -104,13 +104,22 @@ export function requestHeaders(
   connection: string | undefined,
   dropped: ReadonlySet<string>,
 ): string[] {
+  const passes = (name: string) => isClearName.test(name) && !neverUpstream.test(name) && !dropped.has(name)
+  return passing(rawHeaders, connection, passes)
+}
+
+/** Those that pass by their name, in small letters, and that are not of this connection only. */
+function passing(
+  rawHeaders: HeaderList,
+  connection: string | undefined,
+  passes: (name: string) => boolean,
+): string[] {
   const named = namedBy(connection)
   const headers: string[] = []
   for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
     const [name = '', value = ''] = [rawHeaders[index], rawHeaders[index + 1]]
     const key = name.toLowerCase()
-    const passes = isClearName.test(key) && !neverUpstream.test(key) && !dropped.has(key)
-    if (passes && !named?.has(key)) headers.push(name, value)
+    if (passes(key) && !named?.has(key)) headers.push(name, value)
   }
   return headers
 }
@@ -168,16 +177,10 @@ export function responseHeaders(
   connection: string | undefined,
   { passSetCookie }: ResponseHeaderRule,
 ): string[] {
-  const named = namedBy(connection)
-  const headers: string[] = []
-  for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
-    const [name = '', value = ''] = [rawHeaders[index], rawHeaders[index + 1]]
-    const key = name.toLowerCase()
-    const isJudged = key === 'location' || key === 'cache-control' || key === 'set-cookie2'
-    const isRefused = neverDownstream.test(key) || (key === 'set-cookie' && !passSetCookie)
-    if (!isJudged && !isRefused && !named?.has(key)) headers.push(name, value)
-  }
-  return headers
+  return passing(rawHeaders, connection, (name) => {
+    const isJudged = name === 'location' || name === 'cache-control' || name === 'set-cookie2'
+    return !isJudged && !neverDownstream.test(name) && (name !== 'set-cookie' || passSetCookie)
+  })
 }
 
 /**
