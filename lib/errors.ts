@@ -44,6 +44,18 @@ const table = {
   csrf_rejected: [403, 'The request did not prove that it comes from this site.'],
   method_not_allowed: [405, 'This method is not allowed here.'],
 
+  // Connections: accounts that a signed-in user linked at other providers.
+  connection_not_found: [404, 'There is no such connection.'],
+  provider_not_found: [404, 'There is nothing of this name to connect.'],
+  invalid_fields: [400, 'Something is missing, or is not possible.'],
+  /** The connection has no token that is good, and only its user can bring one; `reason` says why. */
+  needs_reconnect: [409, 'This connection has to be made again.'],
+  /** Whoever came back is not who went to the provider. */
+  other_user: [409, 'Somebody else has signed in meanwhile, so nothing was connected.'],
+  /** A connection was to be made again, and another account of the provider came back. */
+  other_account: [409, 'This is another account than the one that was connected.'],
+  account_taken: [409, 'This account is connected by somebody else already.'],
+
   // Bearer tokens: RFC 6750 §3.1, RFC 9470 §3.
   missing_credentials: [401, 'An access token is needed.'],
   invalid_token: [401, 'The access token is not valid.'],
@@ -93,6 +105,8 @@ export interface OAuthErrorOptions {
   acrValues?: readonly string[]
   /** Seconds that may have passed since the sign-in, for `insufficient_user_authentication`. */
   maxAge?: number
+  /** What is wrong with each field, in words for users, for `invalid_fields`. */
+  fields?: Readonly<Record<string, string>>
   status?: number
   headers?: OutgoingHttpHeaders
   serverError?: ServerError
@@ -129,6 +143,8 @@ export class OAuthError extends Error {
   readonly acrValues?: readonly string[]
   /** Seconds that may have passed since the sign-in, for `insufficient_user_authentication` (RFC 9470 §3). */
   readonly maxAge?: number
+  /** What is wrong with each field, in words for users, for `invalid_fields`. */
+  readonly fields?: Readonly<Record<string, string>>
   /** What the authorization server said, when the error is its answer. */
   readonly serverError?: ServerError
 
@@ -146,12 +162,18 @@ export class OAuthError extends Error {
     if (options.scope !== undefined) this.scope = options.scope
     if (options.acrValues !== undefined) this.acrValues = options.acrValues
     if (options.maxAge !== undefined) this.maxAge = options.maxAge
+    if (options.fields !== undefined) this.fields = options.fields
     if (options.serverError !== undefined) this.serverError = options.serverError
     Object.defineProperty(this, brand, { value: true })
   }
 
-  toJSON(): { error: OAuthErrorCode; error_description: string } {
-    return { error: this.code, error_description: this.publicMessage }
+  toJSON(): {
+    error: OAuthErrorCode
+    error_description: string
+    fields?: Readonly<Record<string, string>>
+  } {
+    const { code, publicMessage, fields } = this
+    return { error: code, error_description: publicMessage, ...(fields && { fields }) }
   }
 }
 

@@ -4,6 +4,13 @@ import { channel } from 'node:diagnostics_channel'
 import { expiringMap } from './expiring-map.js'
 import type { OAuthError, OAuthErrorCode } from './errors.js'
 
+/** Which connection an event is about. */
+export interface ConnectionName {
+  readonly id: string
+  readonly owner: string
+  readonly provider: string
+}
+
 export type OAuthEvent =
   | { readonly type: 'login'; readonly issuer: string; readonly subject: string | undefined }
   | { readonly type: 'login_failed'; readonly code: OAuthErrorCode; readonly error: OAuthError }
@@ -23,6 +30,19 @@ export type OAuthEvent =
   | { readonly type: 'token_rejected'; readonly code: OAuthErrorCode; readonly error: OAuthError }
   | { readonly type: 'token_issued'; readonly clientId: string; readonly scope: readonly string[] }
   | { readonly type: 'token_failed'; readonly code: OAuthErrorCode; readonly error: OAuthError }
+  | { readonly type: 'connected'; readonly connection: ConnectionName }
+  /** Its tokens were renewed by the user, or it was found to work again. */
+  | { readonly type: 'reconnected'; readonly connection: ConnectionName }
+  | { readonly type: 'needs_reconnect'; readonly connection: ConnectionName; readonly reason: string }
+  | { readonly type: 'connection_renamed'; readonly connection: ConnectionName }
+  | { readonly type: 'disconnected'; readonly connection: ConnectionName }
+  | { readonly type: 'connection_removed'; readonly connection: ConnectionName }
+  | {
+      readonly type: 'connect_failed'
+      readonly provider: string
+      readonly code: OAuthErrorCode
+      readonly error: OAuthError
+    }
   | { readonly type: 'metadata_fetched'; readonly url: string }
   | {
       readonly type: 'metadata_failed'

@@ -37,7 +37,7 @@ export type LoginHook = (attempt: LoginAttempt) => Promise<Claims | false | void
 export interface CallbackOptions {
   client: Client
   http: HttpClient
-  transactions: Transactions
+  transactions: Transactions<Transaction>
   sessions: Sessions
   freshLogin: FreshLogin
   login: Login

@@ -15,7 +15,7 @@ import { parseScope } from '../oauth/scope.js'
 import { requireEndpoint } from '../oauth/server-metadata.js'
 import type { Seal } from '../seal.js'
 import type { Sessions } from '../session/session.js'
-import type { Transactions } from '../session/transaction.js'
+import type { Transaction, Transactions } from '../session/transaction.js'
 import { formParameters, navigation, queryParameters, redirect, singleParameter } from './request.js'
 import { pathOn } from './return-to.js'
 import { isSilent, withError } from './silent-login.js'
@@ -39,7 +39,7 @@ export interface LoginOptions {
   issuer: string | undefined
   origin: string
   sessions: Sessions
-  transactions: Transactions
+  transactions: Transactions<Transaction>
   scope: readonly string[]
   resource: string | undefined
   parameters: AuthorizationParameters

@@ -11,6 +11,7 @@ import { checkedImpliedScopes } from '../oauth/implied-scopes.js'
 import { refreshTokenGrant } from '../oauth/refresh-token.js'
 import { firstUse } from '../oauth/replay.js'
 import { checkedResource, checkedScope } from '../oauth/requested-access.js'
+import { revoke as revokeTokens } from '../oauth/revocation.js'
 import { configuredMetadata, discoveredMetadata } from '../oauth/server-metadata.js'
 import { checkedAlgorithms, checkedCredentials, checkedServer } from '../oauth/server-options.js'
 import type { TokenSet } from '../oauth/token-set.js'
@@ -25,7 +26,7 @@ import { sessionStorage } from '../session/session-storage.js'
 import { createSessions, type SessionStorage } from '../session/session.js'
 import { createSessionTokens } from '../session/session-tokens.js'
 import { expressTokenRecords, sharedTokenRecords } from '../session/token-records.js'
-import { createTransactions } from '../session/transaction.js'
+import { createTransactions, type Transaction } from '../session/transaction.js'
 import { createLeases } from '../stores/leases.js'
 import { isMemoryStore, memoryStore } from '../stores/memory-store.js'
 import { checkedStore, scopedStore } from '../stores/store.js'
@@ -130,8 +131,9 @@ export function oauthLogin(options: OAuthLoginOptions): OAuthLogin {
     timeout: isShared ? durations.storeTimeout : Infinity,
   })
   const endings = createEndings({ store, absoluteLifetime: durations.absoluteLifetime, now })
-  const transactions = createTransactions({
+  const transactions = createTransactions<Transaction>({
     name: cookieName,
+    kind: 'login',
     seal: sealFor('login'),
     store,
     secure: site.secure,
@@ -148,7 +150,7 @@ export function oauthLogin(options: OAuthLoginOptions): OAuthLogin {
     now,
   })
   const outcomes = createOutcomes({ store, seal: sealFor('refresh outcome') })
-  const revoke = createRevoke(client, emit)
+  const revoke = createRevoke((tokens) => revokeTokens(client, tokens), emit)
   const warnOfRotation = givenStore ? undefined : rotationWarning()
   const sessionTokens = createSessionTokens({
     sessions,

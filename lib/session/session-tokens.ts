@@ -4,9 +4,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { isOAuthError, OAuthError } from '../errors.js'
 import type { DPoPKeys } from '../oauth/dpop-keys.js'
 import type { AccessTokenRequest } from '../oauth/refresh-token.js'
-import type { AccessToken, Replacement, TokenSet } from '../oauth/token-set.js'
+import type { AccessToken, TokenSet } from '../oauth/token-set.js'
 import { apiNonces } from '../tokens/api-nonces.js'
 import { bearerToken, dpopToken, type ApiToken, type ApiTokens } from '../tokens/api-token.js'
+import { createFreshness, type TokenDemand } from '../tokens/freshness.js'
 import type { Outcomes } from '../tokens/outcomes.js'
 import {
   isRefreshable,
@@ -27,11 +28,7 @@ import {
   type WantedToken,
 } from './wanted-token.js'
 
-/** What an access token has to be, for one request. */
-interface Demand extends AccessTokenOptions {
-  /** One that an API has refused: another is wanted, if there is one that is worth a try. */
-  readonly refused?: string
-}
+type Demand = AccessTokenOptions & TokenDemand
 
 /** The request that asks, with the session that it belongs to. */
 export interface Visit {
@@ -72,16 +69,10 @@ export interface SessionTokensOptions {
   now: () => number
 }
 
-/**
- * Seconds that a replacement is not itself replaced when the API refuses it as well, and twice as many after each further
- * one: an API that refuses every token would cost a refresh for each request, in every session.
- */
-const firstRest = 60
-const longestRest = 3_600
-
 export function createSessionTokens(settings: SessionTokensOptions): SessionTokens {
   const { sessions, refresher, outcomes, furtherTokens, dpopKeys, grant, revoke, now } = settings
   const nonces = apiNonces()
+  const { isGood, isDue, isRefusedInVain, nextReplacement } = createFreshness({ dpopKeys, now })
 
   async function accessToken(visit: Visit, options: Demand): Promise<AccessToken> {
     const { req, res, session } = visit
@@ -161,28 +152,6 @@ export function createSessionTokens(settings: SessionTokensOptions): SessionToke
     const request = { ...(resource !== undefined && { resource }), ...(scope && { scope }) }
     const isOwn = resource === settings.resource && scope === undefined
     return isOwn ? ownToken(request) : furtherToken(session, request, furtherTokens)
-  }
-
-  function isGood({ access_token, expires_at, jkt }: AccessToken, options: Demand): boolean {
-    if (options.forceRefresh || access_token === options.refused) return false
-    // Its secret was taken out of the option "secrets", and nobody can use it any more.
-    if (jkt !== undefined && !dpopKeys.named(jkt)) return false
-    return expires_at === undefined || expires_at - now() >= Math.max(1, options.minimumLifetime ?? 0)
-  }
-
-  function isDue(token: AccessToken, options: Demand): boolean {
-    return !isGood(token, options) || (token.refresh_at !== undefined && now() >= token.refresh_at)
-  }
-
-  /** Whether a token that was refused, though its time is not over, is the best there is for now. */
-  function isRefusedInVain(token: AccessToken, tokens: TokenSet, { refused }: Demand): boolean {
-    if (token.access_token !== refused || !isGood(token, {})) return false
-    return !isRefreshable(tokens) || now() < (token.replacement?.restsUntil ?? 0)
-  }
-
-  function nextReplacement({ replacement }: AccessToken): Replacement {
-    const inARow = (replacement?.inARow ?? 0) + 1
-    return { inARow, restsUntil: now() + Math.min(firstRest * 2 ** (inARow - 1), longestRest) }
   }
 
   async function sufficientToken(visit: Visit, options: Demand): Promise<AccessToken> {

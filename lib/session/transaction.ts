@@ -1,6 +1,6 @@
 /**
- * Logins in flight. Each waits in a sealed cookie of its own, in both storages: tabs that start at once cannot overwrite
- * each other, and nobody can fill the session store by asking for logins.
+ * What was sent to an authorization server and has not come back: logins and connections in flight. Each waits in a sealed cookie of its own, in both storages: tabs that start at once cannot overwrite
+ * each other, and nobody can fill the session store by asking for them.
  */
 
 import { createHash } from 'node:crypto'
@@ -11,6 +11,7 @@ import type { Seal } from '../seal.js'
 import type { Store } from '../stores/store.js'
 import { isSameSecret } from '../secret.js'
 
+/** A login in flight. */
 export interface Transaction extends AuthorizationTransaction {
   /** Where the user goes when the login is done. */
   readonly returnTo: string
@@ -18,22 +19,28 @@ export interface Transaction extends AuthorizationTransaction {
   readonly silent?: true
   /** The user that a silent login is for; nobody else takes their place. */
   readonly subject?: string
+}
+
+/** A transaction as it waits. */
+export type Begun<T> = T & {
   /** Seconds since the epoch. */
   readonly startedAt: number
 }
 
-export interface Transactions {
-  begin(req: IncomingMessage, res: ServerResponse, transaction: Omit<Transaction, 'startedAt'>): void
+export interface Transactions<T extends AuthorizationTransaction> {
+  begin(req: IncomingMessage, res: ServerResponse, transaction: T): void
   /** The transaction of this state, handed out exactly once; nothing when it is unknown, too old or was taken. Throws `store_unavailable`. */
-  take(req: IncomingMessage, res: ServerResponse, state: string): Promise<Transaction | undefined>
+  take(req: IncomingMessage, res: ServerResponse, state: string): Promise<T | undefined>
   /** Those of this browser that can still be finished. */
-  inFlight(req: IncomingMessage): Transaction[]
+  inFlight(req: IncomingMessage): T[]
 }
 
-export interface TransactionOptions {
+export interface TransactionOptions<T> {
   /** Cookie names begin with it. */
   name: string
-  seal: Seal<Transaction>
+  /** What they are about: one of a kind is never taken for one of another. */
+  kind: 'login' | 'connect'
+  seal: Seal<Begun<T>>
   /** Remembers what was handed out: a cookie can be sent twice before it is cleared. */
   store: Store
   secure: boolean
@@ -41,7 +48,7 @@ export interface TransactionOptions {
   crossSite: boolean
   /** Seconds. */
   lifetime: number
-  /** Logins in flight per browser; a further one drops the oldest. */
+  /** In flight per browser; a further one drops the oldest. */
   most: number
   now: () => number
 }
@@ -51,17 +58,20 @@ const headerBudget = 8_000
 /** Cookies that are looked at; further ones were planted by somebody. */
 const mostLookedAt = 32
 
-export function createTransactions(options: TransactionOptions): Transactions {
-  const { name, seal, store, crossSite, lifetime, most, now } = options
+export function createTransactions<T extends AuthorizationTransaction>(
+  options: TransactionOptions<T>,
+): Transactions<T> {
+  const { kind, seal, store, crossSite, lifetime, most, now } = options
   // Browsers take `SameSite=None` from secure cookies only; on loopback they accept those over http.
   const attributes = crossSite
     ? ({ secure: true, sameSite: 'none' } as const)
     : ({ secure: options.secure, sameSite: 'lax' } as const)
-  const cookieName = (state: string) => `${name}.login.${digest(state).slice(0, 16)}`
+  const prefix = `${options.name}.${kind}.`
+  const cookieName = (state: string) => `${prefix}${digest(state).slice(0, 16)}`
 
-  const loginCookies = (req: IncomingMessage) => cookieNames(req, `${name}.login.`).slice(0, mostLookedAt)
+  const allCookies = (req: IncomingMessage) => cookieNames(req, prefix).slice(0, mostLookedAt)
 
-  const open = (req: IncomingMessage, cookie: string): Transaction | undefined => {
+  const open = (req: IncomingMessage, cookie: string): Begun<T> | undefined => {
     const sealed = readCookie(req, cookie)
     return sealed === undefined ? undefined : seal.open(sealed)
   }
@@ -70,8 +80,8 @@ export function createTransactions(options: TransactionOptions): Transactions {
 
   return {
     begin(req, res, transaction) {
-      const value = seal.seal({ ...transaction, startedAt: now() } satisfies Transaction)
-      const others = loginCookies(req)
+      const value = seal.seal({ ...transaction, startedAt: now() })
+      const others = allCookies(req)
         .map((cookie) => ({
           cookie,
           size: cookie.length + (readCookie(req, cookie) ?? '').length + '=; '.length,
@@ -80,8 +90,8 @@ export function createTransactions(options: TransactionOptions): Transactions {
         // Browsers send older cookies first, which settles the order within a second.
         .toReversed()
         .toSorted((a, b) => b.startedAt - a.startedAt)
-      const allLogins = others.reduce((sum, other) => sum + other.size, 0)
-      const room = headerBudget - ((req.headers.cookie?.length ?? 0) - allLogins)
+      const allOthers = others.reduce((sum, other) => sum + other.size, 0)
+      const room = headerBudget - ((req.headers.cookie?.length ?? 0) - allOthers)
       let size = value.length + cookieName(transaction.state).length
       for (const [index, other] of others.entries()) {
         size += other.size
@@ -95,13 +105,13 @@ export function createTransactions(options: TransactionOptions): Transactions {
       const transaction = open(req, cookie)
       if (!transaction || !isSameSecret(transaction.state, state)) return undefined
       // Before the cookie is cleared: when the store is away, another try finds everything as it was.
-      const isFirst = await store.add(`login:${digest(state)}`, '1', lifetime)
+      const isFirst = await store.add(`${kind}:${digest(state)}`, '1', lifetime)
       clearCookie(res, cookie, attributes)
       return isFirst && !isStale(transaction) ? transaction : undefined
     },
 
     inFlight(req) {
-      return loginCookies(req).flatMap((cookie) => {
+      return allCookies(req).flatMap((cookie) => {
         const transaction = open(req, cookie)
         return transaction && !isStale(transaction) ? [transaction] : []
       })

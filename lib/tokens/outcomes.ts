@@ -19,14 +19,14 @@ export interface Outcomes {
 export interface OutcomesOptions {
   store: Store
   seal: Seal<TokenSet>
+  /** Seconds that they are remembered. Default 30. */
+  lifetime?: number
 }
 
-/** Seconds. */
-const lifetime = 30
 /** Refreshes of one session in that time, at most. */
 const mostSteps = 100
 
-export function createOutcomes({ store, seal }: OutcomesOptions): Outcomes {
+export function createOutcomes({ store, seal, lifetime = 30 }: OutcomesOptions): Outcomes {
   // By the monotonic clock, like the store: a clock that is set back keeps no tokens longer.
   const now = () => performance.now() / 1000
   const untaken = expiringMap<TokenSet>({ most: 10_000, now })

@@ -2,31 +2,36 @@
 
 import { isOAuthError } from '../errors.js'
 import type { Emit } from '../events.js'
-import type { TokenClient } from '../oauth/client.js'
-import { revoke } from '../oauth/revocation.js'
 import type { TokenSet } from '../oauth/token-set.js'
 
-/** Never throws, and takes two seconds at most; a failure is an event, also one that comes later. */
-export type Revoke = (tokens: TokenSet) => Promise<void>
+/**
+ * Whether they are known to be revoked. Never throws, and takes two seconds at most; a failure is an event, also one that
+ * comes later.
+ */
+export type Revoke = (tokens: TokenSet) => Promise<boolean>
 
 /** Milliseconds that somebody waits for a slow server. */
 const deadline = 2_000
 
-export function createRevoke(client: TokenClient, emit: Emit): Revoke {
-  async function attempt(tokens: TokenSet): Promise<void> {
+/** `revoke` tells the server, and throws when that fails. */
+export function createRevoke(revoke: (tokens: TokenSet) => Promise<void>, emit: Emit): Revoke {
+  async function attempt(tokens: TokenSet): Promise<boolean> {
     try {
-      await revoke(client, tokens)
+      await revoke(tokens)
+      return true
     } catch (error) {
       if (isOAuthError(error)) emit({ type: 'revocation_failed', code: error.code, error })
+      return false
     }
   }
 
   return async (tokens) => {
     let timer: NodeJS.Timeout | undefined
-    const patience = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, deadline)
+    const patience = new Promise<boolean>((resolve) => {
+      timer = setTimeout(() => resolve(false), deadline)
     })
-    await Promise.race([attempt(tokens), patience])
+    const isRevoked = await Promise.race([attempt(tokens), patience])
     clearTimeout(timer)
+    return isRevoked
   }
 }
