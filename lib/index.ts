@@ -72,6 +72,29 @@ export type { ClientSecret } from './oauth/client-secret.js'
 export type { ServerEndpoints } from './oauth/server-metadata.js'
 export type { ApiFetch } from './tokens/api-fetch.js'
 export type { ApiOptions } from './tokens/listed-api.js'
+export type { Connection, ConnectionTokenOptions, ConnectionView } from './connections/connection.js'
+export type { ConnectionField } from './connections/connection-fields.js'
+export type { ConnectionStatus } from './connections/connection-record.js'
+export type {
+  AccountAnswer,
+  ConnectionEnvironment,
+  ConnectionProvider,
+  ConnectionTest,
+  RequestParameters,
+  TokenRevocation,
+} from './connections/provider-options.js'
+export type { NeedsReconnectReason } from './connections/standing.js'
+export type { CheckOptions, CheckResult } from './connections/sweep.js'
+export { memoryConnectionStore } from './connections/memory-connection-store.js'
+export type { ConnectOutcome } from './middleware/connect-outcome.js'
+export {
+  oauthConnections,
+  type OAuthConnections,
+  type OwnerConnections,
+  type RedirectUri,
+} from './middleware/oauth-connections.js'
+export type { OAuthConnectionsOptions } from './middleware/oauth-connections-options.js'
+export type { TokenResponseHook } from './oauth/token-response.js'
 export { memoryStore, type MemoryStoreOptions } from './stores/memory-store.js'
 export {
   postgresStore,

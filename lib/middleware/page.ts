@@ -55,9 +55,9 @@ function titleOf({ status }: OAuthError): string {
  * A page that moves on by itself. A posted form that is answered by a redirect to another site is blocked by browsers
  * where the form's page has the policy `form-action 'self'`, which many apps have without knowing.
  */
-export function sendMovingOnPage(res: ServerResponse, location: string): void {
+export function sendMovingOnPage(res: ServerResponse, location: string, title = 'Signing out'): void {
   res.setHeader('refresh', `0; url=${location}`)
-  sendPage(res, 200, 'Signing out', [`<p><a href="${escaped(location)}">Continue</a></p>`])
+  sendPage(res, 200, title, [`<p><a href="${escaped(location)}">Continue</a></p>`])
 }
 
 /** A page with nothing on it, which any site may put into a frame. */

@@ -58,6 +58,33 @@ export async function formParameters(req: IncomingMessage, limit = formLimit): P
   if (req.readableEnded && 'body' in req) return parsedForm(req.body)
   if (!/^application\/x-www-form-urlencoded\b/i.test(req.headers['content-type'] ?? ''))
     return new URLSearchParams()
+  return new URLSearchParams((await wholeBody(req, limit)).toString('utf8'))
+}
+
+/**
+ * What was posted: the fields of a form, the last one where one came twice, or the members of a JSON object; also when the
+ * app has parsed the body already. Throws `invalid_request` for JSON that is no object.
+ */
+export async function postedFields(req: IncomingMessage): Promise<Record<string, unknown>> {
+  if (!/^application\/json\b/i.test(req.headers['content-type'] ?? ''))
+    return Object.fromEntries(await formParameters(req))
+  if (Number(req.headers['content-length'] ?? 0) > formLimit) throw bodyTooLarge()
+  const body: unknown = req.readableEnded && 'body' in req ? req.body : await parsedJson(req)
+  if (body !== null && typeof body === 'object' && !Array.isArray(body))
+    return body as Record<string, unknown>
+  throw new OAuthError('invalid_request', { reason: 'body', hint: 'Send a JSON object, or a form.' })
+}
+
+async function parsedJson(req: IncomingMessage): Promise<unknown> {
+  try {
+    return JSON.parse((await wholeBody(req, formLimit)).toString('utf8')) as unknown
+  } catch (cause) {
+    if (cause instanceof OAuthError) throw cause
+    throw new OAuthError('invalid_request', { reason: 'body', cause })
+  }
+}
+
+async function wholeBody(req: IncomingMessage, limit: number): Promise<Buffer> {
   const chunks: Buffer[] = []
   let size = 0
   for await (const chunk of req as AsyncIterable<Buffer>) {
@@ -65,7 +92,7 @@ export async function formParameters(req: IncomingMessage, limit = formLimit): P
     if (size > limit) throw bodyTooLarge()
     chunks.push(chunk)
   }
-  return new URLSearchParams(Buffer.concat(chunks).toString('utf8'))
+  return Buffer.concat(chunks)
 }
 
 function bodyTooLarge(): OAuthError {

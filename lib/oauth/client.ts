@@ -19,6 +19,7 @@ import { clientAuthentication, clientAuthMethod, type ClientCredentials } from '
 import { clientSecrets } from './client-secret.js'
 import { noDPoPKeys, type DPoPKeys } from './dpop-keys.js'
 import { requireEndpoint, type MetadataSource, type ServerMetadata } from './server-metadata.js'
+import { standardResponse, type TokenResponseHook } from './token-response.js'
 
 /** The client as the token endpoint knows it. */
 export interface TokenClient {
@@ -62,6 +63,8 @@ export interface TokenClientOptions {
   clockTolerance: number
   /** Default: none, so tokens are bearer tokens. */
   dpopKeys?: DPoPKeys
+  /** Puts right what the token endpoint answers. Default: it follows the standard. */
+  tokenResponse?: TokenResponseHook
   /** Seconds that a function in the place of a secret may take. */
   timeout: number
   emit: Emit
@@ -78,6 +81,7 @@ export function createClient({
 
 export function createTokenClient(options: TokenClientOptions): TokenClient {
   const { clientId, credentials, metadata, http, algorithms, clockTolerance, timeout, emit, now } = options
+  const { tokenResponse } = options
   const { clientSecret, privateKey } = credentials
   const secrets = clientSecret === undefined ? undefined : clientSecrets(clientSecret, { timeout, now })
   let built: Configurations | undefined
@@ -139,7 +143,9 @@ export function createTokenClient(options: TokenClientOptions): TokenClient {
       authentication,
     )
     configuration[customFetch] = async (url, { method: verb, headers, body }) => {
-      const response = await http(url, { method: verb, headers, body: body ?? null, limit: tokenLimit })
+      const answer = await http(url, { method: verb, headers, body: body ?? null, limit: tokenLimit })
+      const isOdd = tokenResponse && url === server.token_endpoint
+      const response = isOdd ? await standardResponse(answer, tokenResponse) : answer
       // The error is in the body (RFC 6749 §5.2). openid-client would look no further than the challenge, which is where
       // a resource server asks for a nonce (RFC 9449 §9).
       if (use !== 'userinfo' || response.status !== 401) response.headers.delete('www-authenticate')

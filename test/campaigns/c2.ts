@@ -7,7 +7,7 @@ import { atMost, exactly, noted, type Campaign, type Figure } from './support/ca
 import { startRedisFront, type RedisFront } from './support/redis-front.js'
 import type { SharedApp, SharedAppWorker } from './support/shared-app-worker.js'
 import { watchStalls, type Stalls } from './support/stalls.js'
-import { startUserServer, type UserServer } from './support/users.js'
+import { startUserServer, type UserServer } from '../support/user-server.js'
 import { startWorkers, stopWorkers, type Worker } from './support/workers.js'
 
 /** Seconds that access tokens live: some are refreshed at every moment. */

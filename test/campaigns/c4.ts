@@ -9,7 +9,7 @@ import { startRedis, type RedisServer } from '../support/redis.js'
 import { atMost, exactly, noted, shuffled, type Campaign, type Random } from './support/campaign.js'
 import type { SharedAppWorker } from './support/shared-app-worker.js'
 import { stopCookie } from './support/stops.js'
-import { startUserServer, type UserServer } from './support/users.js'
+import { startUserServer, type UserServer } from '../support/user-server.js'
 import { startWorker, type Worker } from './support/workers.js'
 
 type Deed = 'login' | 'refresh' | 'logout'

@@ -11,7 +11,7 @@ import { bare, cookieHeader, location, typed } from '../support/requests.js'
 import { atMost, exactly, noted, type Campaign } from './support/campaign.js'
 import type { ClockWorker } from './support/clock-worker.js'
 import { jump, travelHome } from './support/clock.js'
-import { startUserServer, type UserServer } from './support/users.js'
+import { startUserServer, type UserServer } from '../support/user-server.js'
 import { startWorker, type Worker } from './support/workers.js'
 
 const hour = 3_600

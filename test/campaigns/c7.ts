@@ -14,7 +14,7 @@ import { atMost, exactly, noted, type Campaign } from './support/campaign.js'
 import { leap, travelHome } from './support/clock.js'
 import { startApi, startKeyServer } from './support/key-server.js'
 import { addRoutes } from './support/routes.js'
-import { startUserServer } from './support/users.js'
+import { startUserServer } from '../support/user-server.js'
 
 /** Requests per second to the API. */
 const rate = 200

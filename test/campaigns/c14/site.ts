@@ -12,7 +12,7 @@ import {
 import { listening, stopped } from '../../support/listening.js'
 import { startNginx, type NginxOptions } from '../../support/nginx.js'
 import { registration } from '../../support/stage.js'
-import { startUserServer, type UserServer } from '../support/users.js'
+import { startUserServer, type UserServer } from '../../support/user-server.js'
 
 export interface Site {
   /** As browsers know it: nginx. */

@@ -1,6 +1,6 @@
 /** Users who go on reading while their store fails, and what they were told. */
 import type { Browser, Page } from '../../support/browser.js'
-import type { UserServer } from '../support/users.js'
+import type { UserServer } from '../../support/user-server.js'
 
 export interface User {
   readonly name: string

@@ -1,13 +1,13 @@
 /** An authorization server with many users: each browser is signed in there as somebody, and tokens tell whose they are. */
-import { openBrowser, type Browser } from '../../support/browser.js'
-import { startFaultyServer, type Fault, type FaultyServer } from '../../support/faulty-server.js'
-import type { Authorization, Provider } from '../../support/faulty-server/provider.js'
-import { correctSteps } from '../../support/faulty-server/steps.js'
+import { openBrowser, type Browser } from './browser.js'
+import { startFaultyServer, type Fault, type FaultyServer } from './faulty-server.js'
+import type { Authorization, Provider } from './faulty-server/provider.js'
+import { correctSteps } from './faulty-server/steps.js'
 
 export interface UserServer {
   readonly server: FaultyServer
-  /** A browser that is signed in at the server as this user. */
-  openBrowser(user: string): Promise<Browser>
+  /** A browser that is signed in at the server as this user: a new one, or this one from now on. */
+  openBrowser(user: string, browser?: Browser): Promise<Browser>
   /** Whose access token it is. */
   ownerOf(accessToken: string): string | undefined
   /** Times that a user came to the server to sign in. */
@@ -27,13 +27,19 @@ export interface UserServerOptions {
   readonly life: number
   /** Whether new tokens come with an ID token, too. Default: always. */
   readonly renewsIdToken?: () => boolean
+  /** The cookie by which a browser says who is signed in at this server. Default `user`. */
+  readonly cookie?: string
+  readonly clientId?: string
 }
 
 export async function startUserServer({
   life,
   renewsIdToken = () => true,
+  cookie = 'user',
+  clientId,
 }: UserServerOptions): Promise<UserServer> {
-  const server = await startFaultyServer()
+  const server = await startFaultyServer(clientId === undefined ? {} : { clientId })
+  const named = new RegExp(`(?:^|; )${cookie}=([\\w-]+)`)
   const users = new WeakMap<Authorization, string>()
   const logins = new Map<string, number>()
   const refreshes = new Map<string, number>()
@@ -43,7 +49,7 @@ export async function startUserServer({
   let onWaiting: (user: string) => void = () => undefined
   const steps: Fault = {
     authorizationResponse(op, authorization) {
-      const user = /user=([\w-]+)/.exec(op.requests.at(-1)?.headers.cookie ?? '')?.[1] ?? 'nobody'
+      const user = named.exec(op.requests.at(-1)?.headers.cookie ?? '')?.[1] ?? 'nobody'
       provider = op
       users.set(authorization, user)
       logins.set(user, (logins.get(user) ?? 0) + 1)
@@ -51,6 +57,10 @@ export async function startUserServer({
     },
     idTokenClaims: async (op, authorization) => ({
       ...(await correctSteps.idTokenClaims(op, authorization)),
+      sub: users.get(authorization) ?? 'nobody',
+    }),
+    userinfo: (op, authorization) => ({
+      ...correctSteps.userinfo(op, authorization),
       sub: users.get(authorization) ?? 'nobody',
     }),
     async tokenResponse(op, authorization) {
@@ -72,9 +82,8 @@ export async function startUserServer({
   server.misbehave(steps)
   return {
     server,
-    openBrowser: async (user) => {
-      const browser = openBrowser()
-      await browser.jar.setCookie(`user=${user}`, server.issuer)
+    openBrowser: async (user, browser = openBrowser()) => {
+      await browser.jar.setCookie(`${cookie}=${user}`, server.issuer)
       return browser
     },
     ownerOf: (accessToken) => owners.get(accessToken),

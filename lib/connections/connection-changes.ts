@@ -1,0 +1,57 @@
+/** Changes of connections: each goes by what is kept at that moment, and nothing is written over what came between. */
+
+import { OAuthError } from '../errors.js'
+import type { ConnectionName, Emit } from '../events.js'
+import { untilDone } from '../stores/store.js'
+import type { ConnectionRecord } from './connection-record.js'
+import type { ConnectionStore } from './connection-store.js'
+
+export interface ConnectionChanges {
+  /** Throws `connection_not_found`. */
+  get(id: string, owner?: string): Promise<ConnectionRecord>
+  /**
+   * Keeps what `change` makes of the connection, and gives it as it is then; as it was when `change` gives nothing. It may
+   * be asked several times. Throws `connection_not_found`, `account_taken` and what `change` throws.
+   */
+  change(
+    id: string,
+    change: (current: ConnectionRecord) => ConnectionRecord | undefined,
+  ): Promise<ConnectionRecord>
+}
+
+export function createConnectionChanges(store: ConnectionStore): ConnectionChanges {
+  async function get(id: string, owner?: string): Promise<ConnectionRecord> {
+    const record = await store.get(id)
+    // Another owner's is none: not even that it exists is theirs to know.
+    if (record && (owner === undefined || record.owner === owner)) return record
+    throw new OAuthError('connection_not_found')
+  }
+
+  return {
+    get,
+    change: (id, change) =>
+      untilDone(async () => {
+        const current = await get(id)
+        const changed = change(current)
+        if (!changed) return current
+        const next = { ...changed, version: current.version + 1 }
+        const outcome = await store.update(next)
+        if (outcome === 'taken') throw new OAuthError('account_taken')
+        return outcome === 'done' ? next : undefined
+      }),
+  }
+}
+
+export function nameOf({ id, owner, provider }: ConnectionRecord): ConnectionName {
+  return { id, owner, provider }
+}
+
+/** Tells of the status of a connection when it has changed. */
+export function tellStatus(before: ConnectionRecord, after: ConnectionRecord, emit: Emit): void {
+  if (before.status === after.status && before.reason === after.reason) return
+  const connection = nameOf(after)
+  if (after.status === 'active') emit({ type: 'reconnected', connection })
+  if (after.status === 'needs_reconnect')
+    emit({ type: 'needs_reconnect', connection, reason: after.reason ?? 'refresh_refused' })
+  if (after.status === 'disconnected') emit({ type: 'disconnected', connection })
+}

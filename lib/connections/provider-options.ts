@@ -1,0 +1,108 @@
+/** What an app says of a provider whose accounts can be connected. It is data: the definitions in this package are no more. */
+
+import type { AuthorizationParameters } from '../oauth/authorization-request.js'
+import type { ClientSecret } from '../oauth/client-secret.js'
+import type { ServerEndpoints } from '../oauth/server-metadata.js'
+import type { ServerOptions } from '../oauth/server-options.js'
+import type { TokenResponseHook } from '../oauth/token-response.js'
+import type { ConnectionField } from './connection-fields.js'
+
+// oxlint-disable-next-line typescript/no-explicit-any -- like the result of JSON.parse: providers send what they like
+export type AccountAnswer = any
+
+/** A quick call that tells whose account it is, and whether its token works. */
+export interface ConnectionTest {
+  /** Asked with GET and the access token. It may have places for fields. */
+  readonly url: string
+  /**
+   * For APIs that answer with 200 whatever happened: `good`, `refused` when the token is not taken, `unavailable` when the
+   * answer says nothing about it. Default: by the status.
+   */
+  readonly judge?: (answer: AccountAnswer) => 'good' | 'refused' | 'unavailable'
+}
+
+/** What each request to the provider's API has, unless it has one of this name. Never a secret. */
+export interface RequestParameters {
+  readonly query?: Readonly<Record<string, string | number>>
+  readonly headers?: Readonly<Record<string, string>>
+  /** Members of a body that is a JSON object or a form. */
+  readonly body?: Readonly<Record<string, string | number | boolean>>
+}
+
+/** A token that is to be revoked, at a server that wants it otherwise than RFC 7009 has it. */
+export interface TokenRevocation {
+  readonly token: string
+  readonly tokenTypeHint: 'refresh_token' | 'access_token'
+  readonly clientId: string
+  /** The first of the option `clientSecret`; nothing where that is a function. */
+  readonly clientSecret: string | undefined
+  /** Like `fetch`, with the time limit of the option `timeout` and without redirects. */
+  readonly fetch: (
+    url: string,
+    init?: { method?: string; headers?: Record<string, string>; body?: string },
+  ) => Promise<Response>
+}
+
+/** The server of a provider, and who the app is there. Its URLs may have places for fields: `https://{region}.service.example/`. */
+export interface ConnectionServer extends ServerOptions {
+  /** The endpoints of a server that publishes no metadata. */
+  endpoints?: ServerEndpoints
+  clientSecret?: ClientSecret
+}
+
+/** One of several environments of a provider, such as its sandbox: a server and a client of its own. */
+export interface ConnectionEnvironment extends ConnectionServer {
+  /** What people call it. Default: its name in the option. */
+  readonly name?: string
+  /** Default: those of the provider. */
+  readonly test?: ConnectionTest
+  readonly allow?: readonly string[]
+  readonly parameters?: RequestParameters
+}
+
+interface AnyProvider {
+  /** What people call it. Default: its name in the option `providers`. */
+  readonly name?: string
+  /** What is asked of the user before connecting. Default: nothing. */
+  readonly fields?: Readonly<Record<string, ConnectionField>>
+  /** Scopes to ask for, with one space between. Ask for what the app needs and no more. Default: none. */
+  readonly scope?: string
+  /** The API that access tokens are for, where the server wants to know (RFC 8707). */
+  readonly resource?: string
+  /** Further parameters of the authorization request, such as `{ access_type: 'offline', prompt: 'consent' }`. */
+  readonly authorizationParameters?: AuthorizationParameters
+  /** Puts right what a token endpoint off the standard answers. Default: it follows RFC 6749 §5. */
+  readonly tokenResponse?: TokenResponseHook
+  /** Revokes at a server off the standard. Throw when it fails. Default: the revocation endpoint (RFC 7009), if there is one. */
+  readonly revokeToken?: (revocation: TokenRevocation) => Promise<void>
+  /** Needed unless `openid` is in the scope: something has to say whose account it is. */
+  readonly test?: ConnectionTest
+  /**
+   * The account's unique identifier at the provider, from the answer of the test call, or from the ID token where there is
+   * no test. Never an e-mail address: those change hands. Default: the `sub` of the ID token.
+   */
+  readonly accountId?: (account: AccountAnswer) => string | number
+  /** What people call the connection, from the same answer. For display only; users can change it. Default: the provider's name. */
+  readonly label?: (account: AccountAnswer) => string
+  /** Where the access token may go: all addresses below each URL, and nowhere else. It may have places for fields. */
+  readonly allow?: readonly string[]
+  readonly parameters?: RequestParameters
+  /** Whether several owners may connect the same account. Default false: it is refused. */
+  readonly sharedAccounts?: boolean
+  /** Has tokens bound to a key of this app (RFC 9449). Default false. */
+  readonly dpop?: boolean
+}
+
+interface OneServer extends ConnectionServer {
+  environments?: undefined
+}
+
+interface SeveralServers extends Partial<Record<keyof ConnectionServer, undefined>> {
+  /**
+   * Servers and clients of their own, such as `{ production: {…}, sandbox: {…} }`. The user chooses one by the field
+   * `environment`; the first is the default. None of one is ever used for the other.
+   */
+  environments: Readonly<Record<string, ConnectionEnvironment>>
+}
+
+export type ConnectionProvider = AnyProvider & (OneServer | SeveralServers)

@@ -1,0 +1,41 @@
+/** How a connection stands: its status, and why it does not work, in words for whoever can do something about it. */
+
+import { OAuthError } from '../errors.js'
+import type { ConnectionRecord, ConnectionStatus } from './connection-record.js'
+
+/** Why a connection does not work. */
+export type NeedsReconnectReason = keyof typeof sentences
+
+const sentences = {
+  refresh_refused: (name: string) =>
+    `${name} does not accept this connection any more. It may have been removed there, or its password changed. Connect it again.`,
+  expired: (name: string) =>
+    `The access that ${name} gave has run out, and it cannot be renewed. Connect it again.`,
+  test_refused: (name: string) => `${name} refuses the access that it gave. Connect it again.`,
+  account_changed: (name: string) => `${name} says that this is another account now. Connect it again.`,
+  unreadable: (name: string) => `The access to ${name} cannot be read any more. Connect it again.`,
+  configuration_changed: (name: string) => `${name} is reached in another way now. Connect it again.`,
+  provider_removed: (name: string) => `${name} can no longer be used here.`,
+  disconnected: (name: string) => `${name} is not connected any more.`,
+} as const
+
+export interface Standing {
+  readonly status: ConnectionStatus
+  readonly reason?: NeedsReconnectReason
+}
+
+/** A sentence for users. `name` is what people call the provider. */
+export function reasonInWords(reason: NeedsReconnectReason, name: string): string {
+  return sentences[reason](name)
+}
+
+/** As it was noted; what a program of another version noted counts as refused. */
+export function notedStanding({ status, reason }: ConnectionRecord): Standing {
+  if (status !== 'needs_reconnect') return { status }
+  const isKnown = reason !== undefined && Object.hasOwn(sentences, reason)
+  return { status, reason: isKnown ? (reason as NeedsReconnectReason) : 'refresh_refused' }
+}
+
+export function needsReconnect(reason: NeedsReconnectReason, name: string, cause?: OAuthError): OAuthError {
+  return new OAuthError('needs_reconnect', { reason, hint: reasonInWords(reason, name), cause })
+}

@@ -1,0 +1,226 @@
+/** Connections: a signed-in user links accounts at other providers, and the app acts on them for years. */
+
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { asError } from '../app-answer.js'
+import { createConnectionChanges } from '../connections/connection-changes.js'
+import { boundedConnectionStore, checkedConnectionStore } from '../connections/connection-store.js'
+import { createConnectionTokens } from '../connections/connection-tokens.js'
+import { createConnections, type Connection } from '../connections/connection.js'
+import { grantSeal } from '../connections/grant.js'
+import { createLinking } from '../connections/linking.js'
+import { createProvider, type Provider } from '../connections/provider.js'
+import { createSweep, type CheckOptions, type CheckResult } from '../connections/sweep.js'
+import { OAuthError } from '../errors.js'
+import { emitter } from '../events.js'
+import { httpClient } from '../http.js'
+import { createSeal } from '../seal.js'
+import { checkedSecrets } from '../secret.js'
+import { createTransactions } from '../session/transaction.js'
+import { createLeases } from '../stores/leases.js'
+import { scopedStore } from '../stores/store.js'
+import { createGate } from '../tokens/gate.js'
+import { createOutcomes } from '../tokens/outcomes.js'
+import { createRefresher, type Refresher } from '../tokens/refresh.js'
+import { browserSource } from './auth.js'
+import { createConnect, type ConnectTransaction } from './connect.js'
+import { createConnectOutcomes, type ConnectOutcome } from './connect-outcome.js'
+import { createConnectionRoutes } from './connection-routes.js'
+import { checkedCsrfHeader } from './csrf.js'
+import {
+  checkedConnectionsSite,
+  connectionsOptionChecks,
+  redirectUri,
+  type OAuthConnectionsOptions,
+} from './oauth-connections-options.js'
+import { checkedName } from './oauth-login-options.js'
+import { requestPath, type Middleware } from './request.js'
+
+/** The connections of one owner. */
+export interface OwnerConnections {
+  /** All of them, the oldest first. */
+  list(): Promise<readonly Connection[]>
+  /** Throws `connection_not_found`, also for those of others. */
+  get(id: string): Promise<Connection>
+}
+
+export interface RedirectUri {
+  /** By its name in the option `providers`. */
+  readonly provider: string
+  readonly redirectUri: string
+}
+
+/** The middleware, and what an app does with connections. */
+export interface OAuthConnections extends Middleware {
+  /** The connections of an owner, also outside a request: in jobs and webhooks. */
+  for(owner: string): OwnerConnections
+  /** What to register at each provider, for this `baseUrl` or for those of other environments of the app. */
+  redirectUris(...baseUrls: readonly string[]): readonly RedirectUri[]
+  /**
+   * Tries all connections that were not tried for a while, and revokes what could not be revoked before. For a scheduled job:
+   * it may be stopped at any moment and goes on where it stopped, and of several instances one is at it.
+   * Throws `store_unavailable`.
+   */
+  check(options?: CheckOptions): Promise<CheckResult>
+  /** Seals all tokens with the first of `secrets`, so that the others can be taken out. How many it sealed anew. */
+  reseal(): Promise<number>
+  /** What came of the last connecting in this session, once: for a page of the app's own. */
+  outcome(req: IncomingMessage, res: ServerResponse): ConnectOutcome | undefined
+}
+
+/**
+ * Mount it behind `oauthLogin`. Throws `invalid_configuration` for options that cannot work.
+ */
+export function oauthConnections(options: OAuthConnectionsOptions): OAuthConnections {
+  const check = connectionsOptionChecks(options)
+  const site = checkedConnectionsSite(options, check)
+  const secrets = checkedSecrets('secrets', options.secrets, check)
+  const name = checkedName(options.name ?? 'oauth', check)
+  const header = checkedCsrfHeader(options.header, check)
+  const timeout = check.seconds('timeout', options.timeout, { default: 5, min: 0.1, max: 600 })
+  const storeTimeout = check.seconds('storeTimeout', options.storeTimeout, { default: 2, min: 0.1, max: 600 })
+  const clockTolerance = check.seconds('clockTolerance', options.clockTolerance, { default: 30, max: 300 })
+  const lifetime = check.seconds('transactionLifetime', options.transactionLifetime, {
+    default: 600,
+    min: 10,
+  })
+  check.boolean('page', options.page)
+  check.function('owner', options.owner)
+  check.function('onEvent', options.onEvent)
+  check.function('fetch', options.fetch)
+
+  const now = () => Math.floor(Date.now() / 1000)
+  const emit = emitter(options.onEvent)
+  const store = boundedConnectionStore(checkedConnectionStore(options.store, check), storeTimeout)
+  const shared = scopedStore(store.shared, { scope: `connections ${name}`, timeout: storeTimeout })
+  const parts = {
+    secrets,
+    http: httpClient(options.fetch, timeout),
+    fetch: options.fetch ?? globalThis.fetch,
+    timeout,
+    clockTolerance,
+    emit,
+    now,
+  }
+  const providers = new Map<string, Provider>(
+    Object.entries(options.providers ?? {}).map(([key, provider]) => [
+      key,
+      createProvider(key, provider, check, {
+        ...parts,
+        redirectUri: redirectUri(options.baseUrl, site, key),
+      }),
+    ]),
+  )
+  if (providers.size === 0)
+    check.refuse('providers', 'names none', 'give one at least, such as { github: github({ … }) }')
+
+  const seal = grantSeal(createSeal(secrets, `connection tokens ${name}`))
+  const changes = createConnectionChanges(store)
+  const leases = createLeases(shared)
+  const outcomes = createOutcomes({
+    store: shared,
+    seal: createSeal(secrets, `connection refresh outcome ${name}`),
+    // Nobody may ask for a connection for a while, and what was granted meanwhile must not be lost.
+    lifetime: 3_600,
+  })
+  // A gate for each: one provider that hangs must not keep the others waiting.
+  const refreshers = new Map<string, Refresher>(
+    [...providers.keys()].map((key) => [
+      key,
+      createRefresher({ leases, outcomes, gate: createGate(), emit }),
+    ]),
+  )
+  const refresher = (provider: string): Refresher => {
+    const found = refreshers.get(provider)
+    if (found) return found
+    throw new OAuthError('provider_not_found')
+  }
+  const tokens = createConnectionTokens({ store, changes, providers, seal, outcomes, refresher, emit, now })
+  const linking = createLinking({ store, changes, tokens, seal, emit, now })
+  const connections = createConnections({ store, changes, providers, tokens, seal, emit, now })
+  const sweep = createSweep({ store, changes, connections, seal, leases, now })
+
+  // What one app sealed must not open at another that was given the same secret, such as the staging environment.
+  const place = JSON.stringify([name, options.baseUrl, site.path])
+  const cookieName = site.secure ? `__Host-${name}` : name
+  const connectOutcomes = createConnectOutcomes({
+    name: cookieName,
+    seal: createSeal(secrets, `connect outcome ${place}`),
+    secure: site.secure,
+  })
+  const connect = createConnect({
+    transactions: createTransactions<ConnectTransaction>({
+      name: cookieName,
+      kind: 'connect',
+      seal: createSeal(secrets, `connect ${place}`),
+      store: shared,
+      secure: site.secure,
+      crossSite: false,
+      lifetime,
+      most: 8,
+      now,
+    }),
+    outcomes: connectOutcomes,
+    linking,
+    owner: options.owner,
+    emit,
+  })
+  const routes = createConnectionRoutes({
+    store,
+    changes,
+    connections,
+    providers,
+    connect,
+    outcomes: connectOutcomes,
+    csrf: { header, forms: true },
+    origin: site.origin,
+    returnTo: site.returnTo,
+    emit,
+  })
+
+  const middleware: Middleware = (req, res, next) => {
+    const path = requestPath(req)
+    if (path !== site.path && !path.startsWith(`${site.path}/`)) {
+      next()
+      return
+    }
+    const source = browserSource(req)
+    if (!source) {
+      next(notMounted())
+      return
+    }
+    const segments = path.slice(site.path.length).split('/').slice(1)
+    routes(req, res, source, segments.at(-1) === '' ? segments.slice(0, -1) : segments)
+      .then((isOurs) => {
+        if (!isOurs) next()
+      })
+      .catch((error: unknown) => source.refuse(asError(error, 'oauthConnections'), req, res, next))
+      .catch(next) // a mistake on the way to an answer must not leave the request open
+  }
+
+  return Object.assign(middleware, {
+    for: (owner: string): OwnerConnections => ({
+      list: async () => (await store.list(owner)).map(connections.connection),
+      get: async (id) => connections.connection(await changes.get(id, owner)),
+    }),
+    redirectUris: (...baseUrls: readonly string[]) =>
+      (baseUrls.length === 0 ? [options.baseUrl] : baseUrls).flatMap((baseUrl) =>
+        [...providers.keys()].map((provider) => ({
+          provider,
+          redirectUri: redirectUri(baseUrl, site, provider),
+        })),
+      ),
+    check: sweep.check,
+    reseal: sweep.reseal,
+    outcome(req: IncomingMessage, res: ServerResponse) {
+      const session = browserSource(req)?.peek()?.sessionId
+      return session === undefined ? undefined : connectOutcomes.take(req, res, session)
+    },
+  })
+}
+
+function notMounted(): OAuthError {
+  return new OAuthError('invalid_configuration', {
+    message:
+      'oauthConnections: oauthLogin has not seen this request; mount it with app.use() before the connections',
+  })
+}
