@@ -59,8 +59,8 @@ export async function startUserServer({
       ...(await correctSteps.idTokenClaims(op, authorization)),
       sub: users.get(authorization) ?? 'nobody',
     }),
-    userinfo: (op, authorization) => ({
-      ...correctSteps.userinfo(op, authorization),
+    userinfo: async (op, authorization) => ({
+      ...(await correctSteps.userinfo(op, authorization)),
       sub: users.get(authorization) ?? 'nobody',
     }),
     async tokenResponse(op, authorization) {
