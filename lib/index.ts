@@ -72,13 +72,17 @@ export type { ClientSecret } from './oauth/client-secret.js'
 export type { ServerEndpoints } from './oauth/server-metadata.js'
 export type { ApiFetch } from './tokens/api-fetch.js'
 export type { ApiOptions } from './tokens/listed-api.js'
-export { memoryStore, type MemoryStoreOptions } from './stores/memory-store.js'
+export { memoryConnectionStore } from './connections/memory-connection-store.js'
 export {
-  postgresStore,
-  type PostgresPool,
-  type PostgresStore,
-  type PostgresStoreOptions,
-} from './stores/postgres-store.js'
+  postgresConnectionStore,
+  type PostgresConnectionStore,
+  type PostgresConnectionStoreOptions,
+} from './connections/postgres-connection-store.js'
+export type { ConnectionStore, WriteOutcome } from './connections/connection-store.js'
+export type { ConnectionRecord, ConnectionStatus, ProviderAccount } from './connections/connection-record.js'
+export { memoryStore, type MemoryStoreOptions } from './stores/memory-store.js'
+export { postgresStore, type PostgresStore, type PostgresStoreOptions } from './stores/postgres-store.js'
+export type { PostgresPool } from './stores/postgres-table.js'
 export {
   redisStore,
   type IoredisClient,
