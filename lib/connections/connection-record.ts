@@ -68,8 +68,8 @@ export function checkKeepable(record: ConnectionRecord): void {
   const { fields, scope, ...rest } = record
   const texts = Object.entries({
     ...rest,
-    fields: Object.entries(fields).flat().join(''),
-    scope: scope.join(''),
+    fields: Object.entries(fields).flat().join(' '),
+    scope: scope.join(' '),
   })
   for (const [name, text] of texts) {
     if (typeof text === 'string' && !isKeepable(text))

@@ -16,7 +16,9 @@ describe('postgresConnectionStore on PGlite in memory', () => {
   beforeAll(async () => {
     db = await openPGlite()
   })
-  afterAll(() => db.close())
+  afterAll(async () => {
+    if (!db.closed) await db.close()
+  })
 
   obeysTheContract((space) => opened(db, space))
 
@@ -25,10 +27,8 @@ describe('postgresConnectionStore on PGlite in memory', () => {
   })
 
   test('closed, it fails', async () => {
-    const other = await openPGlite()
-    const store = postgresConnectionStore(other)
-    await store.migrate()
-    await other.close()
+    const store = await opened(db, 'closed')
+    await db.close()
     await expect(store.list('owner')).rejects.toThrow('PGlite is closed')
     await expect(store.insert(aRecord())).rejects.toThrow('PGlite is closed')
   })

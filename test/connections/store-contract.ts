@@ -324,6 +324,8 @@ export function obeysTheContract(open: (space: 'one' | 'two') => Promise<Connect
           { clientId: bad },
           { tokenOrigin: bad },
           { scope: ['a', bad] },
+          { scope: [bad, '\udc00'] },
+          { scope: ['\ud800', bad] },
           { tokens: bad },
         ]
         for (const part of parts) {
