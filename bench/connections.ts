@@ -32,6 +32,7 @@ const stores: Readonly<
   async 'PostgreSQL, by pg'(measure) {
     const server = await startPostgres()
     const pool = new Pool({ connectionString: server.connectionString })
+    pool.on('error', () => {})
     try {
       const store = postgresConnectionStore(pool)
       await store.migrate()
