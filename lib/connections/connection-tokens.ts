@@ -94,14 +94,14 @@ export function createConnectionTokens(options: ConnectionTokensOptions): Connec
   const nonces = apiNonces()
 
   function located(record: ConnectionRecord): { standing: Standing; place?: ConnectionPlace; name: string } {
-    const standing = notedStanding(record)
+    const noted = notedStanding(record)
     const provider = providers.get(record.provider)
     const name = provider?.name ?? record.provider
-    if (standing.status === 'disconnected') return { standing, name }
+    if (noted.status === 'disconnected') return { standing: noted, name }
     const server = provider && serverOf(record, provider)
     const reason = provider ? 'configuration_changed' : 'provider_removed'
     if (!provider || !server) return { standing: { status: 'needs_reconnect', reason }, name }
-    return { standing, place: { provider, server }, name }
+    return { standing: noted, place: { provider, server }, name }
   }
 
   function standing(record: ConnectionRecord): Standing {
