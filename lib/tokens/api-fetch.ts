@@ -33,9 +33,9 @@ export function apiFetch<T>({ apis, fetch }: ApiFetchOptions<T>): (tokens: ApiTo
       const headers = ownHeaders(init, api)
       const request: ApiRequest = { method: methodOf(init), url: withQuery(judged, api) }
       const body = withBody(init.body, headers.get('content-type'), api.body)
-      // That of the body as it was.
-      if (body !== init.body) headers.delete('content-length')
       const isRepeatable = canBeSentAgain(init.body)
+      // `fetch` counts itself where it can; one that is told too little waits forever.
+      if (isRepeatable) headers.delete('content-length')
 
       init.signal?.throwIfAborted()
       const ofApi = tokensFor(tokens, api.access)
