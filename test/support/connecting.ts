@@ -131,7 +131,11 @@ export async function startConnecting(options: ConnectingOptions = {}): Promise<
       return browser.click(await begin(browser, provider, fields))
     },
     async pending(browser, provider = 'projects', fields = {}) {
-      return location(await browser.visit(await begin(browser, provider, fields), { follow: false }))
+      const callback = location(
+        await browser.visit(await begin(browser, provider, fields), { follow: false }),
+      )
+      await browser.visit(`${app.url}/open`)
+      return callback
     },
     async signIn(browser, user) {
       await login.openBrowser(user, browser)
