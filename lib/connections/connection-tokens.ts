@@ -15,7 +15,13 @@ import type { ConnectionStore } from './connection-store.js'
 import { withoutIdToken, type ConnectionGrant, type GrantSeal } from './grant.js'
 import type { Provider } from './provider.js'
 import type { ConnectionApiTokens, ProviderServer } from './provider-server.js'
-import { needsReconnect, notedStanding, type NeedsReconnectReason, type Standing } from './standing.js'
+import {
+  isProvisional,
+  needsReconnect,
+  notedStanding,
+  type NeedsReconnectReason,
+  type Standing,
+} from './standing.js'
 
 /** What a connection works with. */
 export interface UsableConnection {
@@ -72,7 +78,7 @@ export function createConnectionTokens(options: ConnectionTokensOptions): Connec
     const provider = providers.get(record.provider)
     const name = provider?.name ?? record.provider
     const { status, reason } = standing(record)
-    const isWorthATry = mayTry && reason === 'test_refused'
+    const isWorthATry = mayTry && isProvisional(reason)
     if (status === 'disconnected') throw needsReconnect('disconnected', name)
     if (reason !== undefined && !isWorthATry) throw needsReconnect(reason, name)
     const grant = seal.open(record)
@@ -193,7 +199,7 @@ export function createConnectionTokens(options: ConnectionTokensOptions): Connec
       if (isRenewed || current.status === 'disconnected') return undefined
       const { tokens, ...others } = current
       // The API may have been wrong; a refresh token that is refused never comes back.
-      const isFinal = reason !== 'test_refused'
+      const isFinal = !isProvisional(reason)
       return {
         ...others,
         ...(!isFinal && tokens !== undefined && { tokens }),
