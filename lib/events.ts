@@ -37,6 +37,8 @@ export type OAuthEvent =
   | { readonly type: 'connection_renamed'; readonly connection: ConnectionName }
   | { readonly type: 'disconnected'; readonly connection: ConnectionName }
   | { readonly type: 'connection_removed'; readonly connection: ConnectionName }
+  /** `check()` has learned nothing about it: its provider is away, or answers what cannot be used. */
+  | { readonly type: 'check_failed'; readonly connection: ConnectionName; readonly error: unknown }
   | {
       readonly type: 'connect_failed'
       readonly provider: string

@@ -46,9 +46,12 @@ export function nameOf({ id, owner, provider }: ConnectionRecord): ConnectionNam
   return { id, owner, provider }
 }
 
-/** Tells of the status of a connection when it has changed. */
+/**
+ * Tells of the status of a connection when it has changed. Only whoever wrote the change sees it, so that it is told once.
+ * Another reason for the same status is none: its user has been told what to do.
+ */
 export function tellStatus(before: ConnectionRecord, after: ConnectionRecord, emit: Emit): void {
-  if (before.status === after.status && before.reason === after.reason) return
+  if (before.status === after.status) return
   const connection = nameOf(after)
   if (after.status === 'active') emit({ type: 'reconnected', connection })
   if (after.status === 'needs_reconnect')

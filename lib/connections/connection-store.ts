@@ -10,6 +10,9 @@ import type { ConnectionRecord, ProviderAccount } from './connection-record.js'
  */
 export type WriteOutcome = 'done' | 'stale' | 'taken'
 
+/** A place in the order in which connections are tried. */
+export type LastTried = Pick<ConnectionRecord, 'checkedAt' | 'id'>
+
 /**
  * Each operation is atomic, and sees what was written before it, by whatever instance. Two rules are the store's own to
  * keep, against writers that run at the same moment:
@@ -38,9 +41,9 @@ export interface ConnectionStore {
   delete(id: string, version: number): Promise<boolean>
   /**
    * Those that have tokens and were last tried at this time or before, the longest ago first (by `checkedAt`, then by
-   * `id`): at most `limit`.
+   * `id`): at most `limit`, and with `after` only those that come behind it in this order.
    */
-  untried(until: number, limit: number): Promise<readonly ConnectionRecord[]>
+  untried(until: number, limit: number, after?: LastTried): Promise<readonly ConnectionRecord[]>
   /** All that have tokens, by `id`: at most `limit` behind the id `after`. */
   page(after: string, limit: number): Promise<readonly ConnectionRecord[]>
   /** What several instances know together for a while: who is refreshing, what became of a refresh token. */
@@ -80,7 +83,7 @@ export function boundedConnectionStore(store: ConnectionStore, timeout: number):
     insert: (record) => call(() => store.insert(record)),
     update: (record) => call(() => store.update(record)),
     delete: (id, version) => call(() => store.delete(id, version)),
-    untried: (until, limit) => call(() => store.untried(until, limit)),
+    untried: (until, limit, after) => call(() => store.untried(until, limit, after)),
     page: (after, limit) => call(() => store.page(after, limit)),
     shared: store.shared,
   }

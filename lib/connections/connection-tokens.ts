@@ -14,7 +14,13 @@ import type { ConnectionStore } from './connection-store.js'
 import { withoutIdToken, type ConnectionGrant, type GrantSeal } from './grant.js'
 import type { Provider } from './provider.js'
 import type { ConnectionApiTokens, ProviderServer } from './provider-server.js'
-import { needsReconnect, notedStanding, type NeedsReconnectReason, type Standing } from './standing.js'
+import {
+  isProvisional,
+  needsReconnect,
+  notedStanding,
+  type NeedsReconnectReason,
+  type Standing,
+} from './standing.js'
 
 /** Where the requests of a connection go. */
 export interface ConnectionPlace {
@@ -113,7 +119,7 @@ export function createConnectionTokens(options: ConnectionTokensOptions): Connec
   const place: ConnectionTokens['place'] = (record, { mayTry = false } = {}) => {
     const { standing: found, place: there, name } = located(record)
     if (found.status === 'disconnected') throw needsReconnect('disconnected', name)
-    const isWorthATry = mayTry && found.reason === 'test_refused'
+    const isWorthATry = mayTry && isProvisional(found.reason)
     if (found.reason !== undefined && !isWorthATry) throw needsReconnect(found.reason, name)
     if (!there) throw needsReconnect('configuration_changed', name)
     return there
@@ -266,7 +272,7 @@ export function createConnectionTokens(options: ConnectionTokensOptions): Connec
       if (isRenewed || current.status === 'disconnected') return undefined
       const { tokens, ...others } = current
       // The API may have been wrong; a refresh token that is refused never comes back.
-      const isFinal = reason !== 'test_refused'
+      const isFinal = !isProvisional(reason)
       return {
         ...others,
         ...(!isFinal && tokens !== undefined && { tokens }),
@@ -288,7 +294,7 @@ export function createConnectionTokens(options: ConnectionTokensOptions): Connec
     const provider = providers.get(ended.provider)
     const server = provider && serverOf(ended, provider)
     // At a server other than that which issued them they are not revoked but given away. The right one may come back.
-    const isDone = !grant || !provider || (server && (await revokeAt(server, ended, grant.tokens)))
+    const isDone = !grant || (server && (await revokeAt(server, ended, grant.tokens)))
     if (!isDone) return ended
     return changes.change(ended.id, (current) => {
       const { tokens, ...others } = current

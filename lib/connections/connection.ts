@@ -1,17 +1,19 @@
 /** A linked account, as the app has it in its hands. */
 
-import { isOAuthError, OAuthError } from '../errors.js'
+import { OAuthError } from '../errors.js'
 import type { Emit } from '../events.js'
 import { expiringMap } from '../expiring-map.js'
 import { checkOptions } from '../options.js'
 import type { ApiFetch } from '../tokens/api-fetch.js'
-import { nameOf, tellStatus, type ConnectionChanges } from './connection-changes.js'
+import { nameOf, type ConnectionChanges } from './connection-changes.js'
 import type { ConnectionRecord, ConnectionStatus } from './connection-record.js'
 import type { ConnectionStore } from './connection-store.js'
 import type { ConnectionTokens } from './connection-tokens.js'
+import { createEnding, type Ending } from './ending.js'
 import type { GrantSeal } from './grant.js'
 import { plainLabel, type Provider } from './provider.js'
 import { reasonInWords, type NeedsReconnectReason } from './standing.js'
+import { createTrying, type Trying } from './trying.js'
 
 export interface ConnectionTokenOptions {
   /** Seconds that the token must still be good for. Default 0. */
@@ -41,7 +43,9 @@ export interface ConnectionView {
   /** Granted scopes, with one space between. */
   readonly scope: string
   readonly created_at: number
+  /** When its user last connected it. */
   readonly connected_at: number
+  /** When it was last tried; of one that is `disconnected`, when that was. */
   readonly checked_at: number
 }
 
@@ -63,18 +67,29 @@ export interface Connection extends ConnectionView {
   accessToken(options?: ConnectionTokenOptions): Promise<string>
   /**
    * Makes the test call, and gives the connection as it is then: `active`, or `needs_reconnect`. Without a test call, an
-   * access token is asked for. Throws `upstream_unavailable`, `server_unavailable` or `invalid_server_response` when
-   * nothing is known from it, and then nothing is changed.
+   * access token is asked for. One that is `disconnected` is given as it is. Throws `connection_not_found`, and
+   * `upstream_unavailable`, `server_unavailable`, `invalid_server_response` and the like when nothing is known from it;
+   * then nothing is changed.
    */
   test(): Promise<Connection>
-  /** Gives it another label; an empty one brings the provider's own back at the next test. Throws `connection_not_found`. */
+  /**
+   * Gives it another label: one line of 100 characters, and what is more is cut off. An empty one brings the provider's own
+   * back: at once when it answers, or at the next test that it answers. Throws `connection_not_found`, and `invalid_fields`
+   * for what is no text.
+   */
   rename(label: string): Promise<Connection>
   /**
-   * Ends it: the tokens are revoked and forgotten. It stays in the list as `disconnected`, and connecting the same account
-   * again makes it what it was. A server that does not answer is waited for two seconds; `check()` tries again, then.
+   * Ends it: nobody can use it from this moment, and the tokens are revoked and forgotten. It stays in the list as
+   * `disconnected`, and connecting the same account again makes it what it was. A server that does not answer is waited for
+   * two seconds and a half; then the tokens stay, sealed, for `check()`, which revokes them later. While another connection
+   * lives by the same account, the tokens are forgotten only, because many servers would end both. Throws
+   * `connection_not_found`.
    */
   disconnect(): Promise<Connection>
-  /** Ends it and forgets it. */
+  /**
+   * Ends it in the same way and forgets it. What could not be revoked by then is not tried again. Throws
+   * `connection_not_found`.
+   */
   remove(): Promise<void>
 }
 
@@ -89,18 +104,18 @@ export interface ConnectionParts {
 }
 
 /** What can be done with connections, by their records. */
-export interface Connections {
+export interface Connections extends Trying, Ending {
   view(record: ConnectionRecord): ConnectionView
   connection(record: ConnectionRecord): Connection
-  test(id: string, owner?: string): Promise<ConnectionRecord>
-  disconnect(id: string, owner: string): Promise<ConnectionRecord>
 }
 
 /** Seconds until another 401 is looked into. */
 const pause = 60
 
 export function createConnections(parts: ConnectionParts): Connections {
-  const { store, changes, providers, tokens, seal, emit, now } = parts
+  const { changes, providers, tokens, emit } = parts
+  const trying = createTrying(parts)
+  const ending = createEnding(parts)
   const lookedInto = expiringMap<true>({ most: 10_000, now: () => performance.now() / 1000 })
 
   function view(record: ConnectionRecord): ConnectionView {
@@ -123,78 +138,24 @@ export function createConnections(parts: ConnectionParts): Connections {
     }
   }
 
-  async function test(id: string, owner?: string): Promise<ConnectionRecord> {
-    const record = await changes.get(id, owner)
-    const { provider, server, grant } = await tokens.usable(record, { mayTry: true })
-    if (!server.test) {
-      await tokens.accessToken(record, {})
-      return noteGood(record)
-    }
-    try {
-      const answer = await server.test(tokens.apiTokens(record, server, { mayTry: true }))
-      if (provider.accountId(answer) !== record.accountId)
-        return await tokens.condemn(record, grant, 'account_changed')
-      return await noteGood(record, provider.label(answer))
-    } catch (error) {
-      if (!isOAuthError(error) || error.code !== 'needs_reconnect' || error.reason !== 'test_refused')
-        throw error
-      // The test call may have brought newer tokens.
-      const current = await changes.get(id)
-      return tokens.condemn(current, seal.open(current) ?? grant, 'test_refused')
-    }
-  }
-
-  async function noteGood({ id }: ConnectionRecord, label?: string): Promise<ConnectionRecord> {
-    let before: ConnectionRecord | undefined
-    const after = await changes.change(id, (current) => {
-      before = current
-      if (current.status === 'disconnected' || current.tokens === undefined) return undefined
-      const { reason: _reason, ...others } = current
-      const own = label === undefined || current.isRenamed ? current.label : label
-      return { ...others, status: 'active', label: own, checkedAt: now() }
-    })
-    if (before) tellStatus(before, after, emit)
-    return after
-  }
-
-  async function disconnect(id: string, owner: string): Promise<ConnectionRecord> {
-    const record = await changes.get(id, owner)
-    return tokens.alone(record, async () => {
-      let before = record
-      // Before anything is revoked: whatever happens then, nobody uses it any more.
-      const ended = await changes.change(id, (current) => {
-        before = current
-        const { reason: _reason, ...others } = current
-        return current.status === 'disconnected'
-          ? undefined
-          : { ...others, status: 'disconnected', checkedAt: now() }
-      })
-      tellStatus(before, ended, emit)
-      return tokens.giveUp(ended)
-    })
-  }
-
-  async function remove(id: string, owner: string): Promise<void> {
-    for (;;) {
-      const record = await disconnect(id, owner)
-      if (await store.delete(id, record.version)) {
-        emit({ type: 'connection_removed', connection: nameOf(record) })
-        return
-      }
-    }
-  }
-
   async function rename(id: string, owner: string, label: string): Promise<ConnectionRecord> {
     const text = typeof label === 'string' ? plainLabel(label) : undefined
     if (text === undefined) throw new OAuthError('invalid_fields', { fields: { label: 'Give a text.' } })
-    const record = await changes.get(id, owner)
-    const renamed = await changes.change(id, (current) => ({
-      ...current,
-      isRenamed: text !== '',
-      label: text === '' ? (providers.get(current.provider)?.name ?? current.provider) : text,
-    }))
-    emit({ type: 'connection_renamed', connection: nameOf(record) })
-    return renamed
+    const { provider: key } = await changes.get(id, owner)
+    const ofProvider = providers.get(key)?.name ?? key
+    let before: ConnectionRecord | undefined
+    const renamed = await changes.change(id, (current) => {
+      before = current
+      const isRenamed = text !== ''
+      // The provider's own label is not kept beside the user's. The test call below brings it, if it can.
+      const shown = isRenamed ? text : current.isRenamed ? ofProvider : current.label
+      return isRenamed === current.isRenamed && shown === current.label
+        ? undefined
+        : { ...current, isRenamed, label: shown }
+    })
+    if (renamed === before) return renamed
+    emit({ type: 'connection_renamed', connection: nameOf(renamed) })
+    return text === '' ? trying.test(id, owner).catch(() => renamed) : renamed
   }
 
   function connection(record: ConnectionRecord): Connection {
@@ -218,10 +179,10 @@ export function createConnections(parts: ConnectionParts): Connections {
         })
         return access_token
       },
-      test: () => again(test(id, owner)),
+      test: () => again(trying.test(id, owner)),
       rename: (label) => again(rename(id, owner, label)),
-      disconnect: () => again(disconnect(id, owner)),
-      remove: () => remove(id, owner),
+      disconnect: () => again(ending.disconnect(id, owner)),
+      remove: () => ending.remove(id, owner),
     }
     return made
   }
@@ -230,8 +191,8 @@ export function createConnections(parts: ConnectionParts): Connections {
   async function lookInto(id: string): Promise<void> {
     if (lookedInto.get(id)) return
     lookedInto.set(id, true, performance.now() / 1000 + pause)
-    await test(id).catch(() => undefined)
+    await trying.test(id).catch(() => undefined)
   }
 
-  return { view, connection, test, disconnect }
+  return { view, connection, ...trying, ...ending }
 }

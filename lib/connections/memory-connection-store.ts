@@ -2,7 +2,7 @@
 
 import { memoryStore } from '../stores/memory-store.js'
 import { checkKeepable, type ConnectionRecord, type ProviderAccount } from './connection-record.js'
-import type { ConnectionStore } from './connection-store.js'
+import type { ConnectionStore, LastTried } from './connection-store.js'
 
 type Records = Map<string, ConnectionRecord>
 
@@ -58,10 +58,10 @@ export function memoryConnectionStore(): ConnectionStore {
       forget(ofAccounts, accountKey(record), id)
       return true
     },
-    untried: async (until, limit) =>
+    untried: async (until, limit, after) =>
       withTokens()
-        .filter(({ checkedAt }) => checkedAt <= until)
-        .toSorted((a, b) => a.checkedAt - b.checkedAt || byText(a.id, b.id))
+        .filter((record) => record.checkedAt <= until && (!after || byLastTried(record, after) > 0))
+        .toSorted(byLastTried)
         .slice(0, limit),
     page: async (after, limit) =>
       withTokens()
@@ -94,6 +94,10 @@ function isHeld({ isExclusive, status }: ConnectionRecord): boolean {
 
 function byAge(a: ConnectionRecord, b: ConnectionRecord): number {
   return a.createdAt - b.createdAt || byText(a.id, b.id)
+}
+
+function byLastTried(a: LastTried, b: LastTried): number {
+  return a.checkedAt - b.checkedAt || byText(a.id, b.id)
 }
 
 function byText(a: string, b: string): number {

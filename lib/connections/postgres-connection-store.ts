@@ -15,7 +15,7 @@ import {
   type ConnectionRecord,
   type ConnectionStatus,
 } from './connection-record.js'
-import type { ConnectionStore } from './connection-store.js'
+import type { ConnectionStore, LastTried } from './connection-store.js'
 
 export interface PostgresConnectionStoreOptions {
   /**
@@ -82,6 +82,8 @@ const columns: Readonly<Record<keyof Row, string>> = {
 }
 const names = Object.keys(columns) as readonly (keyof Row)[]
 
+const beforeAll: LastTried = { checkedAt: -Infinity, id: '' }
+
 const known: Record<keyof PostgresConnectionStoreOptions, true> = { table: true, sharedTable: true }
 
 /**
@@ -142,7 +144,8 @@ export function postgresConnectionStore(
       }
     },
     delete: async (id, version) => areKeepable(id) && isOne(statements.delete, [id, version]),
-    untried: (until, limit) => records(statements.untried, [until, limit]),
+    untried: (until, limit, { checkedAt, id } = beforeAll) =>
+      records(statements.untried, [until, limit, checkedAt, id]),
     page: (after, limit) => records(statements.page, [after, limit]),
     shared,
     async migrate() {
@@ -201,6 +204,7 @@ CREATE INDEX IF NOT EXISTS ${index('checked_at')} ON ${table} (checked_at, id) W
       WHERE ${fixed.map(equal).join(' AND ')} AND version = ${parameter('version')} - 1 RETURNING 1`,
     delete: `DELETE FROM ${table} WHERE id = $1::text AND version = $2::integer RETURNING 1`,
     untried: `${select} WHERE tokens IS NOT NULL AND checked_at <= $1::double precision
+      AND (checked_at, id) > ($3::double precision, $4::text)
       ORDER BY checked_at, id LIMIT $2::integer`,
     page: `${select} WHERE tokens IS NOT NULL AND id > $1::text ORDER BY id LIMIT $2::integer`,
   }

@@ -38,6 +38,11 @@ export function notedStanding({ status, reason }: ConnectionRecord): Standing {
   return { status, reason: isKnown ? (reason as NeedsReconnectReason) : 'refresh_refused' }
 }
 
+/** Whether a later test may find that it works again: its API has been wrong, or was asked in the wrong way. */
+export function isProvisional(reason: NeedsReconnectReason | undefined): boolean {
+  return reason === 'test_refused' || reason === 'account_changed'
+}
+
 export function needsReconnect(reason: NeedsReconnectReason, name: string, cause?: OAuthError): OAuthError {
   return new OAuthError('needs_reconnect', { reason, hint: reasonInWords(reason, name), cause })
 }

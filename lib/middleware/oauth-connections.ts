@@ -41,6 +41,11 @@ export interface OwnerConnections {
   list(): Promise<readonly Connection[]>
   /** Throws `connection_not_found`, also for those of others. */
   get(id: string): Promise<Connection>
+  /**
+   * Ends and forgets all of them, for "delete my account". Sign the user out first: one that is being connected at this
+   * moment would come after. What could not be revoked within two seconds and a half is not tried again.
+   */
+  removeAll(): Promise<void>
 }
 
 export interface RedirectUri {
@@ -137,7 +142,7 @@ export function oauthConnections(options: OAuthConnectionsOptions): OAuthConnect
   const tokens = createConnectionTokens({ store, changes, providers, seal, outcomes, refresher, emit, now })
   const linking = createLinking({ store, changes, tokens, seal, emit, now })
   const connections = createConnections({ store, changes, providers, tokens, seal, emit, now })
-  const sweep = createSweep({ store, changes, connections, seal, leases, now })
+  const sweep = createSweep({ store, changes, connections, seal, leases, emit, now })
 
   // What one app sealed must not open at another that was given the same secret, such as the staging environment.
   const place = JSON.stringify([name, options.baseUrl, site.path])
@@ -203,6 +208,7 @@ export function oauthConnections(options: OAuthConnectionsOptions): OAuthConnect
     for: (owner: string): OwnerConnections => ({
       list: async () => (await store.list(owner)).map(connections.connection),
       get: async (id) => connections.connection(await changes.get(id, owner)),
+      removeAll: () => connections.removeAll(owner),
     }),
     redirectUris: (...baseUrls: readonly string[]) =>
       (baseUrls.length === 0 ? [options.baseUrl] : baseUrls).flatMap((baseUrl) =>

@@ -424,6 +424,23 @@ export function obeysTheContract(open: (space: 'one' | 'two') => Promise<Connect
         expect(await swept.untried(Number.MAX_SAFE_INTEGER, 100)).toHaveLength(24)
       })
 
+      test('untried goes on behind one of them, also when that is not there any more', async () => {
+        const expected = withTokens()
+          .filter(({ checkedAt }) => checkedAt <= 1003.5)
+          .toSorted((a, b) => a.checkedAt - b.checkedAt || byId(a, b))
+        const seen: ConnectionRecord[] = []
+        for (let after: ConnectionRecord | undefined; ; after = seen.at(-1)) {
+          const found = await swept.untried(1003.5, 3, after)
+          if (found.length === 0) break
+          seen.push(...found)
+        }
+        expect(seen).toStrictEqual(expected)
+        expect(await swept.untried(1003.5, 100, { checkedAt: 0, id: '~' })).toStrictEqual(expected)
+        const { checkedAt } = expected[0]!
+        const later = expected.filter((record) => record.checkedAt > checkedAt)
+        expect(await swept.untried(1003.5, 100, { checkedAt, id: '~' })).toStrictEqual(later)
+      })
+
       test('another space knows nothing of this one', async () => {
         const [record] = records
         expect(await store.get(record!.id)).toBeUndefined()
