@@ -71,7 +71,7 @@ export function createLinking({ store, changes, tokens, seal, emit, now }: Linki
     } catch (error) {
       // Many servers end all that they granted to an account, and this one is another owner's, who uses it.
       const isTaken = isOAuthError(error) && error.code === 'account_taken'
-      if (!isTaken) await revoke(link, server, known?.account).catch(() => false)
+      if (!isTaken) await revoke(link, server, known?.account).catch(() => undefined)
       throw error
     }
   }

@@ -8,7 +8,7 @@ import { canary } from '../support/canaries.js'
 import { providerAt, startConnecting } from '../support/connecting.js'
 import { frameworks } from '../support/app.js'
 import { bare, cookieHeader, cookiesOf, ownForm, ownScript, typed } from '../support/requests.js'
-import { serve, type Handler } from '../support/serve.js'
+import { serve } from '../support/serve.js'
 import { registration } from '../support/stage.js'
 import { startUserServer } from '../support/user-server.js'
 import { travel } from '../support/time.js'
@@ -26,7 +26,7 @@ describe('connecting', () => {
       returnTo: '/settings',
       app: {
         framework,
-        before: [helmet() as Handler],
+        before: [helmet()],
         routes: (router) =>
           router.get('/settings', (_request, response) => {
             response.setHeader('content-type', 'text/html')

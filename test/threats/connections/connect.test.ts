@@ -278,10 +278,9 @@ describe('T12 accounts that share an e-mail address', () => {
     await stage.connect(alice, 'a')
     await stage.connect(alice, 'b')
     const mine = await stage.connections.for('alice').list()
-    expect(mine.map(({ provider, account_id }) => [provider, account_id]).toSorted()).toEqual([
-      ['a', 'demo@example.com'],
-      ['b', 'demo@example.com'],
-    ])
+    expect(new Set(mine.map(({ provider, account_id }) => `${provider}: ${account_id}`))).toEqual(
+      new Set(['a: demo@example.com', 'b: demo@example.com']),
+    )
     expect(new Set(mine.map(({ id }) => id)).size).toBe(2)
     // At the same issuer it is the same account, by what the app says.
     await stage.connect(bob, 'a')
@@ -382,31 +381,35 @@ describe('T13 an artifact of one kind in the place of another', () => {
   })
 })
 
-describe('T73 a server that names another place for its tokens while the user is away', () => {
-  const moved: Readonly<Record<string, (elsewhere: string) => Record<string, unknown>>> = {
-    'another token endpoint': (elsewhere) => ({ token_endpoint: `${elsewhere}/token` }),
-    'another issuer': (elsewhere) => ({ issuer: elsewhere, token_endpoint: `${elsewhere}/token` }),
-  }
-  test.each(Object.entries(moved))('gets no secret there: %s', async (_what, metadata) => {
+describe('T73 a server that names another place while the user is away', () => {
+  /** The user comes back when nothing is remembered of what the server said before. */
+  async function comeBack(metadata: (elsewhere: string) => Record<string, unknown>): Promise<Connecting> {
     const stage = await startConnecting({ transactionLifetime: 3_600 })
     const projects = stage.providers['projects']
     const browser = await stage.signedIn('alice')
     const callback = await stage.pending(browser)
-    const elsewhere = projects?.provider().elsewhere ?? ''
-    projects?.misbehave({
-      metadata: async (op) => ({ ...(await correctSteps.metadata(op)), ...metadata(elsewhere) }),
-    })
-    travel(1_300) // past what is remembered of the metadata
+    const there = metadata(projects?.provider().elsewhere ?? '')
+    projects?.misbehave({ metadata: async (op) => ({ ...(await correctSteps.metadata(op)), ...there }) })
+    travel(1_300)
     await browser.visit(callback)
     expect(projects?.server.elsewhere).toEqual([])
-    if ('token_endpoint' in metadata('') && !('issuer' in metadata(''))) {
-      const { outcome } = await stage.list(browser)
-      expect(outcome).toMatchObject({ status: 'failed', error: 'issuer_mismatch' })
-      expect(stage.events.at(-1)).toMatchObject({
-        type: 'connect_failed',
-        error: { reason: 'token_endpoint_moved' },
-      })
-      expect(await stage.connections.for('alice').list()).toEqual([])
-    }
+    return stage
+  }
+
+  test('for its tokens: neither code nor secret is sent to anybody', async () => {
+    const stage = await comeBack((elsewhere) => ({ token_endpoint: `${elsewhere}/token` }))
+    expect(stage.tokenRequests()).toBe(0)
+    expect(stage.events.at(-1)).toMatchObject({
+      type: 'connect_failed',
+      code: 'issuer_mismatch',
+      error: { reason: 'token_endpoint_moved' },
+    })
+    expect(await stage.connections.for('alice').list()).toEqual([])
+  })
+
+  test('and another name for itself: what it said before counts', async () => {
+    const stage = await comeBack((elsewhere) => ({ issuer: elsewhere, token_endpoint: `${elsewhere}/token` }))
+    expect(stage.tokenRequests()).toBe(1)
+    expect(stage.events.map(({ type }) => type)).toContain('metadata_failed')
   })
 })
