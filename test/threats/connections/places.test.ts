@@ -121,7 +121,7 @@ describe('T73 when the app is set up for another server', () => {
     expect(there).toMatchObject({ status: 'needs_reconnect', reason: 'configuration_changed' })
     await expect(there.accessToken({ forceRefresh: true })).rejects.toMatchObject(changed)
     await expect(there.fetch(stage.me)).rejects.toMatchObject(changed)
-    await expect(there.test()).rejects.toMatchObject(changed)
+    expect(await there.test()).toMatchObject({ status: 'needs_reconnect', reason: 'configuration_changed' })
     expect(await stage.row()).toEqual(before)
     expect((await (await stage.elsewhere()).fetch(stage.me)).status).toBe(200)
     await there.disconnect()
