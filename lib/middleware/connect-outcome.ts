@@ -23,6 +23,8 @@ export interface ConnectOutcome {
   readonly hint?: string
   /** What is wrong with each field. */
   readonly fields?: Readonly<Record<string, string>>
+  /** What was filled in then, so that nobody has to do it again. */
+  readonly values?: Readonly<Record<string, string>>
 }
 
 /** It waits in a sealed cookie, which only the session that it is about can read, and once. */

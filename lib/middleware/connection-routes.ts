@@ -179,7 +179,7 @@ export function createConnectionRoutes(options: ConnectionRoutesOptions): Connec
   async function start(
     req: IncomingMessage,
     res: ServerResponse,
-    { visitor, isForm, to }: Posted,
+    { visitor, sent, isForm, to }: Posted,
     provider: Provider,
     begun: () => ConnectStart,
   ): Promise<void> {
@@ -189,7 +189,11 @@ export function createConnectionRoutes(options: ConnectionRoutesOptions): Connec
       if (!isOAuthError(error)) throw error
       emit({ type: 'connect_failed', provider: provider.key, code: error.code, error })
       if (!isForm) throw error
-      outcomes.keep(res, visitor.auth.sessionId, failed(provider.key, error))
+      const values = error.code === 'invalid_fields' && filledIn(provider, sent)
+      outcomes.keep(res, visitor.auth.sessionId, {
+        ...failed(provider.key, error),
+        ...(values && { values }),
+      })
       redirect(res, to, 303)
     }
   }
@@ -233,6 +237,18 @@ export function createConnectionRoutes(options: ConnectionRoutesOptions): Connec
     return action && act(name, action)
   }
 }
+
+/** What a form had in the fields of the provider; nothing when it is more than a cookie should carry. */
+function filledIn({ fields }: Provider, sent: Fields): Record<string, string> | undefined {
+  const names = fields.asked.map(({ name }) => name)
+  const values = Object.entries(sent).filter(
+    (entry): entry is [string, string] => names.includes(entry[0]) && typeof entry[1] === 'string',
+  )
+  return values.flat().join('').length <= mostFilledIn ? Object.fromEntries(values) : undefined
+}
+
+/** Characters. */
+const mostFilledIn = 500
 
 function isVisit(req: IncomingMessage): boolean {
   return (req.method === 'GET' || req.method === 'HEAD') && navigation(req) === 'yes'

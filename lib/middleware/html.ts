@@ -15,8 +15,8 @@ export class Html {
 type Content = string | Html | readonly Html[] | undefined
 
 /** Put values between tags and into attributes with quotes, never into a `style`, a `script` or the name of anything. */
-export function html(markup: TemplateStringsArray, ...values: readonly Content[]): Html {
-  return new Html(markup.map((part, index) => part + inserted(values[index])).join(''))
+export function markup(parts: TemplateStringsArray, ...values: readonly Content[]): Html {
+  return new Html(parts.map((part, index) => part + inserted(values[index])).join(''))
 }
 
 function inserted(value: Content): string {

@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
 import type { OAuthError } from '../errors.js'
-import { html, type Html } from './html.js'
+import { Html, markup } from './html.js'
 import { forbidStoring } from './request.js'
 
 const style =
@@ -21,16 +21,16 @@ export function pageSender(style: string, formAction: 'self' | 'none'): PageSend
     `form-action '${formAction}'`,
     "frame-ancestors 'none'",
   ].join('; ')
+  const styleElement = new Html(`<style>${style}</style>`)
   return (res, status, title, content) => {
     forbidStoring(res)
     res.statusCode = status
     res.setHeader('content-type', 'text/html; charset=utf-8')
     res.setHeader('content-security-policy', contentSecurityPolicy)
-    const head = html`<!doctype html>
-      <html lang="en">
-        <meta charset="utf-8" /><meta name="viewport" content="width=device-width" /><title>${title}</title>
-      </html>`
-    res.end(`${head}<style>${style}</style>${html`<main>${content}</main></html>`}`)
+    const head = markup`<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${title}</title>`
+    res.end(
+      String(markup`<!doctype html><html lang="en">${head}${styleElement}<main>${content}</main></html>`),
+    )
   }
 }
 
@@ -56,15 +56,15 @@ export function sendErrorPage(
     error.reason === undefined ? '' : `Reason: ${error.reason}`,
   ].filter(Boolean)
   sendPage(res, error.status, titleOf(error), [
-    html`<p>${error.publicMessage}</p>`,
-    html`<p><a href="${wayOn}">Go on to the site</a></p>`,
-    html`<p><code>${error.code}</code></p>`,
+    markup`<p>${error.publicMessage}</p>`,
+    markup`<p><a href="${wayOn}">Go on to the site</a></p>`,
+    markup`<p><code>${error.code}</code></p>`,
     forDeveloper && developer.length > 0
-      ? html`<aside>
+      ? markup`<aside>
           <p>Shown only because this site runs on localhost:</p>
-          ${developer.map((line) => html`<p>${line}</p>`)}
+          ${developer.map((line) => markup`<p>${line}</p>`)}
         </aside>`
-      : html``,
+      : markup``,
   ])
 }
 
@@ -79,7 +79,7 @@ function titleOf({ status }: OAuthError): string {
  */
 export function sendMovingOnPage(res: ServerResponse, location: string, title = 'Signing out'): void {
   res.setHeader('refresh', `0; url=${location}`)
-  sendPage(res, 200, title, [html`<p><a href="${location}">Continue</a></p>`])
+  sendPage(res, 200, title, [markup`<p><a href="${location}">Continue</a></p>`])
 }
 
 /** A page with nothing on it, which any site may put into a frame. */
@@ -96,7 +96,7 @@ function sendPage(res: ServerResponse, status: number, title: string, content: r
     res,
     status,
     title,
-    html`<h1>${title}</h1>
+    markup`<h1>${title}</h1>
       ${content}`,
   )
 }
