@@ -20,9 +20,9 @@ export function checkedConnectionsPage(
   check: OptionChecks,
 ): Required<ConnectionsPageOptions> | undefined {
   if (page === undefined || page === false) return undefined
-  const options = page === true ? {} : page
-  const within = check.within('page', options, { title: true })
-  const { title = 'Connections' } = options
+  const given = page === true ? {} : page
+  const within = check.within('page', given, { title: true })
+  const { title = 'Connections' } = given
   return { title: within.string('title', title, 'give the heading of the page') }
 }
 

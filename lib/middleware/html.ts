@@ -1,14 +1,14 @@
 /** HTML in which a text stays a text: what is put into the template is escaped, unless it is such HTML itself. */
 
 export class Html {
-  readonly #markup: string
+  readonly #text: string
 
-  constructor(markup: string) {
-    this.#markup = markup
+  constructor(text: string) {
+    this.#text = text
   }
 
   toString(): string {
-    return this.#markup
+    return this.#text
   }
 }
 

@@ -6,7 +6,7 @@ import type { OAuthError } from '../errors.js'
 import { Html, markup } from './html.js'
 import { forbidStoring } from './request.js'
 
-const style =
+const plainStyle =
   'body{font:1rem/1.5 system-ui,sans-serif;max-width:32rem;margin:15vh auto;padding:0 1.5rem;color:#1d2433;background:#fff}' +
   'h1{font-size:1.35rem;margin:0 0 .5rem}p{margin:.75rem 0}a{color:#0b57d0}code{color:#5b6478}' +
   'aside{margin-top:2rem;padding:.25rem 1rem;border-left:3px solid #c7ccd6;color:#3c4558}' +
@@ -36,7 +36,7 @@ export function pageSender(style: string, formAction: 'self' | 'none'): PageSend
 
 export type PageSender = (res: ServerResponse, status: number, title: string, content: Html) => void
 
-const sendPlainPage = pageSender(style, 'none')
+const sendPlainPage = pageSender(plainStyle, 'none')
 
 /**
  * What went wrong, and a way on. The server's own words and the hint are for the developer, and shown only when
