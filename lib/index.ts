@@ -92,6 +92,7 @@ export {
   type OwnerConnections,
   type RedirectUri,
 } from './middleware/oauth-connections.js'
+export type { ConnectionsPageOptions } from './middleware/connections-page.js'
 export type { OAuthConnectionsOptions } from './middleware/oauth-connections-options.js'
 export type { TokenResponseHook } from './oauth/token-response.js'
 export {

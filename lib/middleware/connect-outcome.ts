@@ -1,6 +1,7 @@
-/** What came of connecting an account, for the page that its user comes back to. */
+/** What came of connecting an account, or of another form, for the page that its user comes back to. */
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { ConnectionRecord } from '../connections/connection-record.js'
 import type { Linked } from '../connections/linking.js'
 import type { OAuthError } from '../errors.js'
 import type { Seal } from '../seal.js'
@@ -8,7 +9,8 @@ import { clearCookie, readCookie, writeCookie } from '../session/cookies.js'
 
 /** Texts of the provider's are plain text: escape them before you show them. */
 export interface ConnectOutcome {
-  readonly status: 'connected' | 'reconnected' | 'failed'
+  /** How connecting ended, or what a form has done; what a test found is in the list. */
+  readonly status: 'connected' | 'reconnected' | 'renamed' | 'tested' | 'disconnected' | 'removed' | 'failed'
   readonly provider: string
   /** The connection, unless it failed. */
   readonly connection?: string
@@ -22,6 +24,8 @@ export interface ConnectOutcome {
   readonly hint?: string
   /** What is wrong with each field. */
   readonly fields?: Readonly<Record<string, string>>
+  /** What was filled in then, so that nobody has to do it again. */
+  readonly values?: Readonly<Record<string, string>>
 }
 
 /** It waits in a sealed cookie, which only the session that it is about can read, and once. */
@@ -61,8 +65,15 @@ export function createConnectOutcomes(options: {
   }
 }
 
-export function succeeded({ record: { id, provider }, isNew }: Linked): ConnectOutcome {
-  return { status: isNew ? 'connected' : 'reconnected', provider, connection: id }
+export function succeeded({ record, isNew }: Linked): ConnectOutcome {
+  return done(isNew ? 'connected' : 'reconnected', record)
+}
+
+export function done(
+  status: ConnectOutcome['status'],
+  { id, provider }: Pick<ConnectionRecord, 'id' | 'provider'>,
+): ConnectOutcome {
+  return { status, provider, connection: id }
 }
 
 export function failed(provider: string, error: OAuthError): ConnectOutcome {
