@@ -64,14 +64,9 @@ function made(hook: TokenResponseHook, answer: Record<string, unknown>, status: 
   // By what is sent on: a `toJSON` may have made something else of it.
   const parsed = typeof text === 'string' ? objectIn(text) : undefined
   if (typeof text !== 'string' || !parsed) throw unusable('gave no object', 'no_object')
-  const { error, error_description, error_uri } = parsed
-  if (typeof error !== 'string') return { text, isError: false, isNamed: false }
-  // Whatever else came with it, such as a token, would stay in the error.
-  return {
-    text: JSON.stringify({ error, error_description, error_uri }),
-    isError: true,
-    isNamed: namedErrors.includes(error),
-  }
+  const { error } = parsed
+  const isError = typeof error === 'string'
+  return { text, isError, isNamed: isError && namedErrors.includes(error) }
 }
 
 function unusable(what: string, reason: string): OAuthError {

@@ -52,7 +52,7 @@ async function both(answer: Answer, hook: TokenResponseHook | undefined, path = 
     code_verifier: canary('code-verifier').slice(0, 43).padEnd(43, 'a'),
     scope: 'asked',
     binding: transactionBinding(server.url, client),
-  } as AuthorizationTransaction
+  }
   const callback = new URLSearchParams({ code: canary('code'), state: transaction.state })
   const kept = { access_token: 'old', scope: ['asked'], generation: 0, refresh_token: refresh }
   return Promise.all([

@@ -10,7 +10,6 @@
  */
 
 import { OAuthError } from '../../errors.js'
-import type { TokenResponseHook } from '../../oauth/token-response.js'
 import { defined, type DefinedProvider, type DefinitionOptions } from './definition.js'
 
 export interface MicrosoftEntraOptions extends DefinitionOptions {
@@ -51,7 +50,6 @@ export function microsoftEntra({
     {
       name: 'Microsoft',
       ...server,
-      tokenResponse: entraTokenResponse,
       test: { url: `${graph}/v1.0/me` },
       accountId: (me) => me?.id,
       label: (me) => me?.displayName ?? me?.userPrincipalName,
@@ -61,9 +59,3 @@ export function microsoftEntra({
     ['offline_access', 'User.Read'],
   )
 }
-
-/** What Microsoft says to a refresh token, against the specifications, when only its user can go on. */
-const demands = ['interaction_required', 'consent_required']
-
-const entraTokenResponse: TokenResponseHook = (answer) =>
-  demands.some((one) => one === answer['error']) ? { ...answer, error: 'invalid_grant' } : answer

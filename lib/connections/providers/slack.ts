@@ -94,7 +94,7 @@ function slackTokenResponse(wanted: 'user' | 'bot'): TokenResponseHook {
 }
 
 /** Errors of Slack's API that say: this token is not good. */
-const refusals = ['invalid_auth', 'token_revoked', 'token_expired', 'account_inactive', 'not_authed']
+const refusals = ['invalid_auth', 'token_revoked', 'token_expired', 'account_inactive']
 
 function judge(answer: unknown): 'good' | 'refused' | 'unavailable' {
   const { ok, error } = (answer ?? {}) as { ok?: unknown; error?: unknown }

@@ -63,7 +63,7 @@ export async function startStandIn(
   const origin = await listening(server)
   onTestFinished(() => stopped(server))
   const local: typeof globalThis.fetch = async (input, init) => {
-    const { protocol, host, pathname, search } = new URL(String(input))
+    const { protocol, host, pathname, search } = new URL(input instanceof Request ? input.url : input)
     if (protocol !== 'https:' || !hosts.has(host)) throw new Error(`nobody stands for ${protocol}//${host}`)
     return fetch(`${origin}/${host}${pathname}${search}`, init)
   }
