@@ -13,12 +13,13 @@ const floors = [
   'resource',
   'session',
   'connections',
+  'connections/providers',
   'middleware',
   'testing',
   'cli',
 ]
 /** Files that only name what may be imported. */
-const doors = ['index.ts', 'augment.ts']
+const doors = ['index.ts', 'augment.ts', 'providers.ts']
 
 const files = readdirSync('lib', { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'))
 const imports = new Map(files.map((file) => [file, importsOf(file)]))

@@ -34,7 +34,10 @@ export interface TokenRevocation {
   readonly token: string
   readonly tokenTypeHint: 'refresh_token' | 'access_token'
   readonly clientId: string
-  /** The first of the option `clientSecret`; nothing where that is a function. */
+  /**
+   * The one in use of the option `clientSecret`; nothing where there is none. When the server does not take it, throw an
+   * `OAuthError` with the code `invalid_client`: the next one is tried then, as at the token endpoint.
+   */
   readonly clientSecret: string | undefined
   /** Like `fetch`, with the time limit of the option `timeout` and without redirects. */
   readonly fetch: (
@@ -73,7 +76,11 @@ interface AnyProvider {
   readonly authorizationParameters?: AuthorizationParameters
   /** Puts right what a token endpoint off the standard answers. Default: it follows RFC 6749 §5. */
   readonly tokenResponse?: TokenResponseHook
-  /** Revokes at a server off the standard. Throw when it fails. Default: the revocation endpoint (RFC 7009), if there is one. */
+  /**
+   * Revokes at a server off the standard: asked for the refresh token, if there is one, and then for the access token. Do
+   * nothing for a token that the server cannot revoke or does not know any more; throw an `OAuthError` when it fails, and it
+   * is tried again later. Default: the revocation endpoint (RFC 7009), if there is one.
+   */
   readonly revokeToken?: (revocation: TokenRevocation) => Promise<void>
   /** Needed unless `openid` is in the scope: something has to say whose account it is. */
   readonly test?: ConnectionTest

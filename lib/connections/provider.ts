@@ -8,6 +8,7 @@ import { keptInUse } from '../kept-in-use.js'
 import { reservedParameters, type AuthorizationParameters } from '../oauth/authorization-request.js'
 import { createClient, type Client } from '../oauth/client.js'
 import type { ClientCredentials } from '../oauth/client-authentication.js'
+import { clientSecrets } from '../oauth/client-secret.js'
 import { derivedDPoPKeys } from '../oauth/dpop-keys.js'
 import { checkedResource, checkedScope } from '../oauth/requested-access.js'
 import { configuredMetadata, discoveredMetadata, type ServerEndpoints } from '../oauth/server-metadata.js'
@@ -217,18 +218,21 @@ export function createProvider(
     { clientId }: Client,
     { clientSecret }: ConnectionEnvironment,
   ): (tokens: TokenSet) => Promise<void> {
-    const [secret] = typeof clientSecret === 'function' ? [] : [clientSecret ?? []].flat()
+    const { timeout, now } = parts
+    const secrets = clientSecret === undefined ? undefined : clientSecrets(clientSecret, { timeout, now })
     return async (tokens) => {
       for (const kind of ['refresh_token', 'access_token'] as const) {
         const token = tokens[kind]
         if (!token) continue
-        await revokeToken({
-          token,
-          tokenTypeHint: kind,
-          clientId,
-          clientSecret: secret,
-          fetch: (url, init = {}) => parts.http(url, { ...init, limit: tokenLimit }),
-        })
+        const revokeWith = async (secret?: string) =>
+          revokeToken({
+            token,
+            tokenTypeHint: kind,
+            clientId,
+            clientSecret: secret,
+            fetch: (url, init = {}) => parts.http(url, { ...init, limit: tokenLimit }),
+          })
+        await (secrets ? secrets.authenticated(revokeWith) : revokeWith())
       }
     }
   }

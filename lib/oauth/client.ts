@@ -144,13 +144,13 @@ export function createTokenClient(options: TokenClientOptions): TokenClient {
     )
     configuration[customFetch] = async (url, { method: verb, headers, body }) => {
       const answer = await http(url, { method: verb, headers, body: body ?? null, limit: tokenLimit })
-      const isOdd = tokenResponse && url === server.token_endpoint
+      const isOdd = tokenResponse && isAt(url, server.token_endpoint)
       const response = isOdd ? await standardResponse(answer, tokenResponse) : answer
       // The error is in the body (RFC 6749 §5.2). openid-client would look no further than the challenge, which is where
       // a resource server asks for a nonce (RFC 9449 §9).
       if (use !== 'userinfo' || response.status !== 401) response.headers.delete('www-authenticate')
       // What the revocation endpoint says with its 200 means nothing (RFC 7009 §2.2).
-      if (response.status === 200 && url !== server.revocation_endpoint)
+      if (response.status === 200 && !isAt(url, server.revocation_endpoint))
         await checkReadable(url, response, headers['accept'])
       return response
     }
@@ -158,6 +158,11 @@ export function createTokenClient(options: TokenClientOptions): TokenClient {
     allowInsecureRequests(configuration)
     return configuration
   }
+}
+
+/** openid-client asks in the normal form of a URL, which metadata and options need not have. */
+function isAt(url: string, endpoint: string | undefined): boolean {
+  return endpoint !== undefined && URL.canParse(endpoint) && url === new URL(endpoint).href
 }
 
 const jsonType = /^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i

@@ -1,5 +1,6 @@
 import { getAuth, oauthBearer, oauthLogin, requireLogin, requireScope, startLogin } from 'express-oauth-kit'
 import 'express-oauth-kit/augment'
+import { github, type DefinedProvider } from 'express-oauth-kit/providers'
 import express, { Router } from 'express'
 import session from 'express-session'
 
@@ -31,3 +32,5 @@ api.get('/projects', requireScope(['read:projects']), (req, res) => {
   res.json(getAuth(req).claims)
 })
 app.use('/api', api)
+
+export const provider: DefinedProvider = github({ clientId: 'consumer' })

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { isOAuthError, oauthBearer, oauthLogin, requireScope } from 'express-oauth-kit'
 import 'express-oauth-kit/augment'
+import { github } from 'express-oauth-kit/providers'
 import express from 'express'
 
 const login = oauthLogin({
@@ -11,6 +12,7 @@ const login = oauthLogin({
   storage: 'cookie',
   secrets: [randomBytes(32).toString('base64url')],
 })
+assert.equal(github({ clientId: 'consumer' }).name, 'GitHub')
 assert.throws(() => oauthBearer({ issuer: 'https://auth.example.com' }), isOAuthError)
 
 const app = express()
