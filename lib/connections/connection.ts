@@ -10,7 +10,8 @@ import type { ConnectionRecord, ConnectionStatus } from './connection-record.js'
 import type { ConnectionStore } from './connection-store.js'
 import type { ConnectionTokens } from './connection-tokens.js'
 import type { GrantSeal } from './grant.js'
-import { plainLabel, type Provider } from './provider.js'
+import { plainLabel } from './provider-account.js'
+import type { Provider } from './provider.js'
 import { reasonInWords, type NeedsReconnectReason } from './standing.js'
 
 export interface ConnectionTokenOptions {

@@ -45,10 +45,17 @@ export function checkedApis<A extends ApiOptions, T>(
     return {
       url: checkedUrl(api.url, checkApi),
       access: access(api, checkApi),
-      query: checkedQuery(api.query, checkApi),
-      headers: checkedHeaders(api.headers, checkApi),
+      ...checkedDefaults(api, checkApi),
     }
   })
+}
+
+/** What each request to an API has by default. */
+export function checkedDefaults(
+  { query, headers }: Partial<Pick<ApiOptions, 'query' | 'headers'>>,
+  check: OptionChecks,
+): Pick<ListedApi<unknown>, 'query' | 'headers'> {
+  return { query: checkedQuery(query, check), headers: checkedHeaders(headers, check) }
 }
 
 function checkedUrl(url: string | undefined, check: OptionChecks): string {
