@@ -32,9 +32,11 @@ export interface RequestParameters {
 
 /** A token that is to be revoked, at a server that wants it otherwise than RFC 7009 has it. */
 export interface TokenRevocation {
+  /** The token itself; put it into nothing but the request. */
   readonly token: string
   /** What kind of token it is (RFC 7009 §2.1). */
   readonly tokenTypeHint: 'refresh_token' | 'access_token'
+  /** The option `clientId`. */
   readonly clientId: string
   /** The first of the option `clientSecret`; nothing where that is a function. */
   readonly clientSecret: string | undefined
@@ -47,7 +49,7 @@ export interface TokenRevocation {
 
 /** The server of a provider, and who the app is there. Its URLs may have places for fields: `https://{region}.service.example/`. */
 export interface ConnectionServer extends ServerOptions {
-  /** The endpoints of a server that publishes no metadata. */
+  /** The endpoints of a server that publishes no metadata: `authorization` and `token`, and what else there is. */
   endpoints?: ServerEndpoints
 }
 
@@ -77,7 +79,7 @@ export interface ProviderOptions extends ConnectionServer {
   readonly fields?: Readonly<Record<string, ConnectionField>>
   /** Scopes to ask for, with one space between. Ask for what the app needs and no more. Default: none. */
   readonly scope?: string
-  /** The API that access tokens are for, where the server wants to know (RFC 8707). */
+  /** The API that access tokens are for, where the server wants to know (RFC 8707). Default: none is named. */
   readonly resource?: string
   /** Further parameters of the authorization request, such as `{ access_type: 'offline', prompt: 'consent' }`. Default: none. */
   readonly authorizationParameters?: AuthorizationParameters
