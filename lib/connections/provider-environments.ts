@@ -72,16 +72,26 @@ export function fieldsOf(
       'is given beside "environments"',
       'leave it out: they are the choices',
     )
-  const names = Object.keys(environments)
-  const [first] = names
+  const choices = Object.entries(environments).map(([name, settings]): [string, string] => {
+    if (!/^[a-z0-9][a-z0-9_-]{0,39}$/i.test(name))
+      check.refuse(
+        `environments.${name}`,
+        'has a name that cannot be',
+        'use at most 40 letters, digits, "-" and "_"',
+      )
+    const within = check.within(`environments.${name}`, settings, knownOfEnvironment)
+    const label = settings.name ?? name
+    return [name, within.string('name', label, 'say what people call it')]
+  })
+  const [first] = choices
   if (first === undefined)
     return check.refuse('environments', 'is empty', 'give one at least, or leave it out')
   const field = {
     label: 'Environment',
     required: false,
-    default: first,
+    default: first[0],
     ...own,
-    choices: Object.fromEntries(names.map((name) => [name, environments[name]?.name ?? name])),
+    choices: Object.fromEntries(choices),
   }
   return { ...fields, [choice]: field }
 }
@@ -107,7 +117,6 @@ export function checkedEnvironments(
   const all = new Map(
     Object.entries(environments).map(([name, settings]) => {
       const checkOne = check.within(`environments.${name}`, settings, knownOfEnvironment)
-      if (settings.name !== undefined) checkOne.string('name', settings.name, 'say what people call it')
       const parts = { options, fields, scope, check: checkOne, checkProvider: check, name }
       return [name, checkedEnvironment(settings, parts)]
     }),
