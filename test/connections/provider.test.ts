@@ -21,7 +21,7 @@ function provider(options: Partial<ConnectionProvider>): Provider {
     ...options,
   } as ConnectionProvider
   const unanswered: typeof fetch = async (url) => {
-    asked.push(String(url))
+    asked.push(url as string)
     throw new Error('no network here')
   }
   return createProvider('projects', all, checkOptions('oauthConnections', {}, {}), {
@@ -137,7 +137,7 @@ test('the test call may have a query, and takes the parameters of each request b
   const sent: string[] = []
   const stage = await startConnecting({
     fetch: (url, init) => {
-      sent.push(String(url))
+      sent.push(url as string)
       return fetch(url, init)
     },
     providers: { projects: { parameters: { query: { api_version: 2, fields: 'all' } } } },

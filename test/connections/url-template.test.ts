@@ -151,7 +151,7 @@ describe('whatever a user gives', () => {
           'https://{a}{b}.service.example:8443/oauth/authorize',
         ]) {
           const url = made(template, { a, b })
-          if (/^This /.test(url)) continue
+          if (url.startsWith('This ')) continue
           expect(new URL(url).href).toBe(url)
           expect(new URL(url)).toMatchObject({
             protocol: 'https:',
@@ -173,7 +173,7 @@ describe('whatever a user gives', () => {
     fc.assert(
       fc.property(tricky, (a) => {
         const url = made('https://service.example/tenants/{a}/oauth/authorize', { a })
-        if (/^This /.test(url)) return
+        if (url.startsWith('This ')) return
         expect(new URL(url).href).toBe(url)
         expect(new URL(url).origin).toBe('https://service.example')
         expect(new URL(url).pathname).toMatch(/^\/tenants\/[^/]+\/oauth\/authorize$/)
