@@ -11,11 +11,11 @@ export interface ConnectionField {
   readonly required?: boolean
   /** The values that are possible; those of an object have a name for people: `{ eu: 'Europe', us: 'America' }`. */
   readonly choices?: readonly string[] | Readonly<Record<string, string>>
-  /** What a whole value must match. Default: anything of 200 characters at most. */
+  /** What a whole value must match; `help` says it in words. Default: any line of 200 characters at most. */
   readonly pattern?: RegExp
-  /** The value when there is none. */
+  /** The value when none is given. Default: none. */
   readonly default?: string
-  /** A sentence that helps to fill it in. */
+  /** A sentence that helps to fill it in. Default: none. */
   readonly help?: string
 }
 
@@ -31,11 +31,15 @@ export interface AskedField {
 
 export interface Fields {
   readonly asked: readonly AskedField[]
-  /** The values of what somebody sent, and nothing else of it. Throws `invalid_fields`, with a word on each. */
+  /** The values of what somebody sent, and nothing else of it. Throws `invalid_fields`, with a sentence on each. */
   read(sent: Readonly<Record<string, unknown>>): FieldValues
-  /** Values that are possible, to try a template with. */
-  readonly sample: FieldValues
-  has(name: string): boolean
+  /**
+   * The kept values of some fields, by what the app asks for today: a field that was added later has its default. Throws
+   * `invalid_fields` for what is no longer possible.
+   */
+  kept(values: FieldValues, names: readonly string[]): FieldValues
+  /** Values to try a template with: each choice comes up once at least. */
+  samples(names: readonly string[]): readonly FieldValues[]
   /** Whether the app lists all values. */
   isFixed(name: string): boolean
   /** Whether there is always a value. */
@@ -57,101 +61,149 @@ export function checkedFields(
   fields: Readonly<Record<string, ConnectionField>> | undefined,
   check: OptionChecks,
 ): Fields {
-  if (fields !== undefined && (fields === null || typeof fields !== 'object' || Array.isArray(fields)))
-    check.refuse('fields', 'is not an object', 'give names and what they stand for')
-  const all = Object.entries(fields ?? {}).map(([name, field]) => ({
-    asked: checkedField(name, field, check),
-    pattern: field.pattern && new RegExp(field.pattern.source, field.pattern.flags.replace(/[gy]/g, '')),
-  }))
-  const find = (name: string) => all.find(({ asked }) => asked.name === name)
+  const all = new Map(
+    Object.entries(fields ?? {}).map(([name, field]) => [name, checkedField(name, field, check)]),
+  )
 
-  function valueOf({ asked, pattern }: (typeof all)[number], sent: unknown): string | undefined {
-    const text = typeof sent === 'string' ? sent.trim() : sent === undefined || sent === null ? '' : undefined
-    if (text === '') {
-      if (asked.default !== undefined) return asked.default
-      if (asked.required) throw new FieldProblem(`${asked.label} is missing.`)
-      return undefined
+  function valuesOf(sent: Readonly<Record<string, unknown>>, names: Iterable<string>): FieldValues {
+    const values: Record<string, string> = {}
+    const problems: Record<string, string> = {}
+    for (const name of names) {
+      const field = all.get(name)
+      if (!field) continue
+      const { value, problem } = judged(field, Object.hasOwn(sent, name) ? sent[name] : undefined)
+      if (problem !== undefined) problems[name] = problem
+      else if (value !== undefined) values[name] = value
     }
-    if (text === undefined || text.length > longestValue || /\p{Cc}/u.test(text))
-      throw new FieldProblem(`${asked.label} must be one line of at most ${longestValue} characters.`)
-    if (asked.choices && !asked.choices.some(({ value }) => value === text))
-      throw new FieldProblem(
-        `${asked.label} must be one of ${asked.choices.map(({ label }) => label).join(', ')}.`,
-      )
-    if (pattern && pattern.exec(text)?.[0] !== text)
-      throw new FieldProblem(
-        `${asked.label} does not look right.${asked.help === undefined ? '' : ` ${asked.help}`}`,
-      )
-    return text
+    if (Object.keys(problems).length === 0) return values
+    throw new OAuthError('invalid_fields', { fields: problems })
   }
 
   return {
-    asked: all.map(({ asked }) => asked),
-    read(sent) {
-      const values: Record<string, string> = {}
-      const problems: Record<string, string> = {}
-      for (const field of all) {
-        const { name } = field.asked
-        try {
-          const value = valueOf(field, Object.hasOwn(sent, name) ? sent[name] : undefined)
-          if (value !== undefined) values[name] = value
-        } catch (error) {
-          if (!(error instanceof FieldProblem)) throw error
-          problems[name] = error.message
-        }
-      }
-      if (Object.keys(problems).length === 0) return values
-      throw new OAuthError('invalid_fields', { fields: problems })
+    asked: [...all.values()].map(({ asked }) => asked),
+    read: (sent) => valuesOf(sent, all.keys()),
+    kept: valuesOf,
+    samples(names) {
+      const sample = Object.fromEntries(names.map((name) => [name, samplesOf(all.get(name)).at(0) ?? '']))
+      const others = names.flatMap((name) =>
+        samplesOf(all.get(name)).map((value) => ({ ...sample, [name]: value })),
+      )
+      return [sample, ...others]
     },
-    sample: Object.fromEntries(
-      all.map(({ asked }) => [asked.name, asked.default ?? asked.choices?.[0]?.value ?? 'example']),
-    ),
-    has: (name) => find(name) !== undefined,
-    isFixed: (name) => find(name)?.asked.choices !== undefined,
+    isFixed: (name) => all.get(name)?.asked.choices !== undefined,
     isAlwaysThere(name) {
-      const asked = find(name)?.asked
+      const asked = all.get(name)?.asked
       return asked !== undefined && (asked.required || asked.default !== undefined)
     },
   }
 }
 
-function checkedField(name: string, field: ConnectionField, check: OptionChecks): AskedField {
+interface CheckedField {
+  readonly asked: AskedField
+  readonly pattern: RegExp | undefined
+}
+
+function samplesOf(field: CheckedField | undefined): readonly string[] {
+  const { choices, default: byDefault } = field?.asked ?? {}
+  return choices?.map(({ value }) => value) ?? [byDefault ?? 'example']
+}
+
+/** The value of what somebody sent, or what is wrong with it; neither when there is none and none is needed. */
+function judged(
+  { asked, pattern }: CheckedField,
+  sent: unknown,
+): { readonly value?: string | undefined; readonly problem?: string } {
+  const { label, choices, help } = asked
+  const text = sent === undefined || sent === null ? '' : typeof sent === 'string' ? sent.trim() : undefined
+  if (text === '') {
+    const isMissing = asked.required && asked.default === undefined
+    return isMissing ? { problem: `${label} is missing.` } : { value: asked.default }
+  }
+  if (text === undefined || !isLine(text))
+    return { problem: `${label} must be one line of at most ${longestValue} characters.` }
+  if (choices && !choices.some(({ value }) => value === text))
+    return { problem: `${label} must be ${choicesInWords(choices.map((choice) => choice.label))}.` }
+  if (pattern && !pattern.test(text))
+    return { problem: `${label} does not look right.${help === undefined ? '' : ` ${help}`}` }
+  return { value: text }
+}
+
+/** Half a character is none, and no database keeps it. */
+function isLine(text: string): boolean {
+  return text.length <= longestValue && !/[\p{Cc}\p{Cs}\p{Zl}\p{Zp}]/u.test(text)
+}
+
+function choicesInWords(labels: readonly string[]): string {
+  return labels.length <= 10 ? `one of ${labels.join(', ')}` : 'one of the choices'
+}
+
+/** Names that a form uses for something else, and one that is no name of an object's own. */
+const reserved = ['csrf_token', 'return_to', 'constructor', 'prototype']
+
+function checkedField(name: string, field: ConnectionField, check: OptionChecks): CheckedField {
   if (!/^[a-z][a-z0-9_]{0,39}$/i.test(name) || reserved.includes(name))
     check.refuse(
       `fields.${name}`,
       'has a name that cannot be',
-      'use letters, digits and "_", and another name',
+      `use at most 40 letters, digits and "_", a letter first, and none of ${reserved.join(', ')}`,
     )
   const within = check.within(`fields.${name}`, field, known)
-  const { choices, pattern, help } = field
-  within.string('label', field.label, 'say what it is called on a page')
-  if (pattern !== undefined && !(pattern instanceof RegExp))
-    within.refuse('pattern', 'is not a regular expression', 'give one, such as /[a-z]+/')
-  const list = Array.isArray(choices)
-    ? choices.map((value: unknown) => [value, value])
-    : Object.entries(choices ?? {})
-  if (
-    choices !== undefined &&
-    (list.length === 0 || list.flat().some((text) => typeof text !== 'string' || text === ''))
-  )
-    within.refuse('choices', 'is no list of texts', 'give a list, or values and their names')
-  const options = (list as [string, string][]).map(([value, label]) => ({ value, label }))
-  const byDefault = field.default
-  if (byDefault !== undefined && choices !== undefined && !options.some(({ value }) => value === byDefault))
-    within.refuse('default', `is "${byDefault}"`, 'give one of the choices')
-  return {
-    name,
-    label: field.label,
-    required: field.required === undefined ? true : within.boolean('required', field.required),
-    ...(choices !== undefined && { choices: options }),
-    ...(byDefault !== undefined && { default: within.string('default', byDefault, 'give a text') }),
-    ...(help !== undefined && { help: within.string('help', help, 'give a sentence') }),
+  const choices = checkedChoices(field.choices, within)
+  const pattern = checkedPattern(field.pattern, within)
+  const checked = {
+    asked: {
+      name,
+      label: within.string('label', field.label, 'say what it is called on a page'),
+      required: field.required === undefined ? true : within.boolean('required', field.required),
+      ...(choices && { choices }),
+      ...(field.default !== undefined && { default: within.string('default', field.default, 'give a text') }),
+      ...(field.help !== undefined && { help: within.string('help', field.help, 'give a sentence') }),
+    },
+    pattern,
   }
+  // What nobody could send is no choice.
+  for (const [option, value] of [
+    ...(choices ?? []).map((choice) => ['choices', choice.value] as const),
+    ['default', field.default] as const,
+  ]) {
+    if (value === undefined || judged(checked, value).value === value) continue
+    within.refuse(
+      option,
+      option === 'default' ? `is "${value}"` : `has "${value}"`,
+      choices && option === 'default'
+        ? 'give one of the choices'
+        : `give one line of at most ${longestValue} characters, without a space at either end${pattern ? ', that the pattern matches' : ''}`,
+    )
+  }
+  return checked
 }
 
-/** Names that a form uses for something else. */
-const reserved = ['csrf_token', 'return_to', 'constructor', 'prototype']
+function checkedChoices(choices: unknown, check: OptionChecks): AskedField['choices'] {
+  if (choices === undefined) return undefined
+  const entries: unknown[][] = Array.isArray(choices)
+    ? choices.map((value: unknown) => [value, value])
+    : choices !== null && typeof choices === 'object'
+      ? Object.entries(choices)
+      : []
+  const isGood = entries.every(([value, label]) => isText(value) && isText(label))
+  if (entries.length === 0 || !isGood)
+    check.refuse(
+      'choices',
+      'is no list of texts',
+      "give a list, or values with names for people, such as { eu: 'Europe' }",
+    )
+  return (entries as [string, string][]).map(([value, label]) => ({ value, label }))
+}
 
-class FieldProblem extends Error {
-  override readonly name = 'FieldProblem'
+function isText(value: unknown): boolean {
+  return typeof value === 'string' && value !== ''
+}
+
+/** One that matches a whole value, however it was written: `/eu|europe/` would stop at the first that fits. */
+function checkedPattern(pattern: RegExp | undefined, check: OptionChecks): RegExp | undefined {
+  if (pattern === undefined) return undefined
+  if (!(pattern instanceof RegExp))
+    check.refuse('pattern', 'is not a regular expression', 'give one, such as /[a-z]+/')
+  // With "g" and "y" it would remember where it was, and with "m" a line would be enough.
+  return new RegExp(`^(?:${pattern.source})$`, pattern.flags.replaceAll(/[gym]/g, ''))
 }

@@ -35,7 +35,10 @@ export interface OAuthConnectionsOptions {
   returnTo?: string
   /** The header that scripts have to send, whatever its value. Default `x-csrf`. */
   header?: string
-  /** The name that cookies begin with. Default `oauth`. */
+  /**
+   * The name that cookies begin with, and that tokens are sealed for: apps that share a store have the same, and apps that
+   * share `secrets` alone have different ones. Default `oauth`.
+   */
   name?: string
   /** Seconds that connecting may take. Default 600. */
   transactionLifetime?: number
@@ -93,12 +96,8 @@ export function checkedConnectionsSite(
   options: OAuthConnectionsOptions,
   check: OptionChecks,
 ): ConnectionsSite {
-  const { baseUrl, path = '/connections' } = options
-  check.string('baseUrl', baseUrl, 'give the public URL of this app, such as "https://example.com"')
-  const problem = redirectUriProblem(baseUrl)
-  if (problem) check.refuse('baseUrl', problem.problem, problem.advice)
-  const url = new URL(baseUrl)
-  if (url.search !== '') check.refuse('baseUrl', 'has a query', 'remove the "?" and what follows')
+  const { path = '/connections' } = options
+  const url = checkedBaseUrl(options.baseUrl, check)
   if (localPath(path, url.origin) !== path || /[?#]|\/$/.test(path))
     check.refuse('path', `is "${path}"`, 'give a path such as "/connections", without "/" at its end')
   const basePath = url.pathname.replace(/\/$/, '')
@@ -109,7 +108,43 @@ export function checkedConnectionsSite(
   return { origin: url.origin, basePath, path, returnTo, secure: !isLoopback(url) }
 }
 
+function checkedBaseUrl(baseUrl: string, check: OptionChecks): URL {
+  check.string('baseUrl', baseUrl, 'give the public URL of this app, such as "https://example.com"')
+  const problem = redirectUriProblem(baseUrl)
+  if (problem) check.refuse('baseUrl', problem.problem, problem.advice)
+  if (baseUrl.includes('?')) check.refuse('baseUrl', 'has a query', 'remove the "?" and what follows')
+  return new URL(baseUrl)
+}
+
+/** Where a provider sends users back to: one for each, so that the answer of one is never taken for another's (RFC 9700 §4.4). */
 export function redirectUri(baseUrl: string, { path }: ConnectionsSite, provider: string): string {
-  const { origin, pathname } = new URL(baseUrl)
+  const check = checkOptions('redirectUris', {}, {})
+  const { origin, pathname } = checkedBaseUrl(baseUrl, check)
   return `${origin}${pathname.replace(/\/$/, '')}${path}/${provider}/callback`
+}
+
+/** Providers by their names, each built by `make`. */
+export function checkedProviders<T>(
+  providers: OAuthConnectionsOptions['providers'],
+  make: (key: string, provider: ConnectionProvider) => T,
+  check: OptionChecks,
+): Map<string, T> {
+  if (providers === null || typeof providers !== 'object' || Array.isArray(providers))
+    check.refuse(
+      'providers',
+      providers === undefined ? 'is missing' : 'is not an object',
+      'give each a name, such as { github: github({ … }) }',
+    )
+  const made = new Map<string, T>()
+  const inSmallLetters = new Set<string>()
+  for (const [key, provider] of Object.entries(providers)) {
+    // Some servers and proxies take paths in either case for the same, and then two providers share a redirect URI.
+    if (inSmallLetters.has(key.toLowerCase()))
+      check.refuse(`providers.${key}`, 'differs from another by capitals only', 'give it a name of its own')
+    inSmallLetters.add(key.toLowerCase())
+    made.set(key, make(key, provider))
+  }
+  if (made.size === 0)
+    check.refuse('providers', 'names none', 'give one at least, such as { github: github({ … }) }')
+  return made
 }

@@ -30,6 +30,7 @@ import { checkedConnectionsPage, connectionsPage } from './connections-page.js'
 import { checkedCsrfHeader } from './csrf.js'
 import {
   checkedConnectionsSite,
+  checkedProviders,
   connectionsOptionChecks,
   redirectUri,
   type OAuthConnectionsOptions,
@@ -60,7 +61,10 @@ export interface RedirectUri {
 export interface OAuthConnections extends Middleware {
   /** The connections of an owner, also outside a request: in jobs and webhooks. */
   for(owner: string): OwnerConnections
-  /** What to register at each provider, for this `baseUrl` or for those of other environments of the app. */
+  /**
+   * What to register at each provider, to the letter: for this `baseUrl`, or for those of other environments of the app, in
+   * their order and in that of `providers`. Throws `invalid_configuration` for a `baseUrl` that cannot be.
+   */
   redirectUris(...baseUrls: readonly string[]): readonly RedirectUri[]
   /**
    * Tries all connections that were not tried for a while, and revokes what could not be revoked before. For a scheduled job:
@@ -108,17 +112,15 @@ export function oauthConnections(options: OAuthConnectionsOptions): OAuthConnect
     emit,
     now,
   }
-  const providers = new Map<string, Provider>(
-    Object.entries(options.providers ?? {}).map(([key, provider]) => [
-      key,
+  const providers: ReadonlyMap<string, Provider> = checkedProviders(
+    options.providers,
+    (key, provider) =>
       createProvider(key, provider, check, {
         ...parts,
         redirectUri: redirectUri(options.baseUrl, site, key),
       }),
-    ]),
+    check,
   )
-  if (providers.size === 0)
-    check.refuse('providers', 'names none', 'give one at least, such as { github: github({ … }) }')
 
   const seal = grantSeal(createSeal(secrets, `connection tokens ${name}`))
   const changes = createConnectionChanges(store)

@@ -4,6 +4,7 @@ import { checkOptions, type OptionChecks } from '../options.js'
 import type { OAuthEvent } from '../events.js'
 import type { Fetch } from '../http.js'
 import type { Algorithm } from '../jose/jwt.js'
+import { checkedAuthorizationParameters } from '../oauth/authorization-parameters.js'
 import {
   reservedParameters,
   type AuthorizationParameters,
@@ -204,29 +205,13 @@ export function checkedParameters(
   scope: readonly string[],
   check: OptionChecks,
 ): AuthorizationParameters {
-  const { authorizationParameters = {}, queryParameters = [] } = options
-  for (const name of Object.keys(authorizationParameters)) {
-    if (reservedParameters.includes(name))
-      check.refuse(
-        `authorizationParameters.${name}`,
-        'is not yours to set',
-        'remove it; "scope" and "resource" are options',
-      )
-  }
-  for (const name of ['max_age', 'acr_values']) {
-    if (Object.hasOwn(authorizationParameters, name) && !scope.includes('openid')) {
-      check.refuse(
-        `authorizationParameters.${name}`,
-        'is set without "openid" in the scope',
-        'only an ID token tells whether it was met; ask for "openid"',
-      )
-    }
-  }
+  const { queryParameters = [] } = options
+  const parameters = checkedAuthorizationParameters(options.authorizationParameters, scope, check)
   for (const name of queryParameters) {
     if (name !== 'scope' && reservedParameters.includes(name))
       check.refuse('queryParameters', `has "${name}"`, 'remove it; nobody may set that from a URL')
   }
-  return authorizationParameters
+  return parameters
 }
 
 /** The name becomes part of cookie names. */

@@ -51,11 +51,21 @@ export function checkedApis<A extends ApiOptions, T>(
     return {
       url: checkedUrl(api.url, checkApi),
       access: access(api, checkApi),
-      query: checkedQuery(api.query, checkApi),
-      headers: checkedHeaders(api.headers, checkApi),
-      body: checkedBody(api.body, checkApi),
+      ...checkedDefaults(api, checkApi),
     }
   })
+}
+
+/** What each request to an API has by default. */
+export function checkedDefaults(
+  { query, headers, body }: Partial<Pick<ApiOptions, 'query' | 'headers' | 'body'>>,
+  check: OptionChecks,
+): Pick<ListedApi<unknown>, 'query' | 'headers' | 'body'> {
+  return {
+    query: checkedQuery(query, check),
+    headers: checkedHeaders(headers, check),
+    body: checkedBody(body, check),
+  }
 }
 
 function checkedUrl(url: string | undefined, check: OptionChecks): string {

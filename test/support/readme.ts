@@ -19,6 +19,13 @@ const optionTables: Readonly<Record<string, readonly [file: string, name: string
   webSockets: ['lib/middleware/oauth-proxy-options.ts', 'ProxyWebSockets'],
   csrfProtection: ['lib/middleware/csrf-protection.ts', 'CsrfProtectionOptions'],
   clientCredentials: ['lib/tokens/client-credentials.ts', 'ClientCredentialsOptions'],
+  oauthConnections: ['lib/middleware/oauth-connections-options.ts', 'OAuthConnectionsOptions'],
+  providers: ['lib/connections/provider-options.ts', 'ProviderOptions'],
+  environments: ['lib/connections/provider-options.ts', 'ConnectionEnvironment'],
+  fields: ['lib/connections/connection-fields.ts', 'ConnectionField'],
+  test: ['lib/connections/provider-options.ts', 'ConnectionTest'],
+  parameters: ['lib/connections/provider-options.ts', 'RequestParameters'],
+  check: ['lib/connections/sweep.ts', 'CheckOptions'],
 }
 
 /** A text with its generated parts made anew. */
@@ -56,12 +63,12 @@ interface Option {
 /** The properties of an interface, after those of the ones that it extends; what it says itself takes precedence. */
 function optionsOf(file: string, name: string): Map<string, Option> {
   const source = sourceOf(file)
-  const found = source.statements.find((one) => ts.isInterfaceDeclaration(one) && one.name.text === name)
-  if (!found || !ts.isInterfaceDeclaration(found)) throw new Error(`${file} has no interface ${name}`)
+  const found = interfaceIn(source, name)
+  if (!found) throw new Error(`${file} has no interface ${name}`)
   const extended = (found.heritageClauses ?? []).flatMap(({ types }) =>
     types.map(({ expression }) => expression.getText(source)),
   )
-  const options = new Map(extended.flatMap((one) => [...optionsOf(importedFrom(source, file, one), one)]))
+  const options = new Map(extended.flatMap((one) => [...optionsOf(fileOf(source, file, one), one)]))
   for (const member of found.members.filter(ts.isPropertySignature)) {
     options.set(member.name.getText(source), {
       type: (member.type?.getText(source) ?? '').replaceAll(/\s+/g, ' '),
@@ -72,8 +79,13 @@ function optionsOf(file: string, name: string): Map<string, Option> {
   return options
 }
 
-/** The file that a name comes from. */
-function importedFrom(source: ts.SourceFile, file: string, name: string): string {
+function interfaceIn(source: ts.SourceFile, name: string): ts.InterfaceDeclaration | undefined {
+  return source.statements.filter(ts.isInterfaceDeclaration).find((one) => one.name.text === name)
+}
+
+/** The file that an interface comes from. */
+function fileOf(source: ts.SourceFile, file: string, name: string): string {
+  if (interfaceIn(source, name)) return file
   for (const one of source.statements.filter(ts.isImportDeclaration)) {
     const names = one.importClause?.namedBindings
     if (!names || !ts.isNamedImports(names) || !ts.isStringLiteral(one.moduleSpecifier)) continue
