@@ -124,8 +124,10 @@ describe('whoever was killed before it could keep new tokens', () => {
     travel(3_590)
 
     const there = await stage.elsewhere()
+    const { version } = await stage.row()
     const token = await there.accessToken()
 
+    expect((await stage.row()).version).toBe(version + 1)
     expect(token).toBe(issued(stage, 'access token').at(-1))
     expect(stage.server.refreshes('alice')).toBe(1)
     await there.accessToken({ forceRefresh: true })
@@ -292,7 +294,7 @@ describe('a refresh that fails', () => {
       'invalid_server_response',
     ],
   ])('because it %s says nothing about the connection', async (_what, answer, code) => {
-    const { connection, connections, server, row } = await startConnected({ timeout: 0.2 })
+    const { connection, connections, server, row } = await startConnected({ timeout: 1 })
     const before = await row()
     // Before it looks at the refresh token: a server that spends it and never answers has ended the connection.
     server.misbehave({ proofRefusal: answer })
