@@ -124,8 +124,10 @@ describe('whoever was killed before it could keep new tokens', () => {
     travel(3_590)
 
     const there = await stage.elsewhere()
+    const { version } = await stage.row()
     const token = await there.accessToken()
 
+    expect((await stage.row()).version).toBe(version + 1)
     expect(token).toBe(issued(stage, 'access token').at(-1))
     expect(stage.server.refreshes('alice')).toBe(1)
     await there.accessToken({ forceRefresh: true })
@@ -292,7 +294,7 @@ describe('a refresh that fails', () => {
       'invalid_server_response',
     ],
   ])('because it %s says nothing about the connection', async (_what, answer, code) => {
-    const { connection, connections, server, row } = await startConnected({ timeout: 0.2 })
+    const { connection, connections, server, row } = await startConnected({ timeout: 1 })
     const before = await row()
     // Before it looks at the refresh token: a server that spends it and never answers has ended the connection.
     server.misbehave({ proofRefusal: answer })
@@ -345,26 +347,49 @@ describe('a refresh that fails', () => {
     expect(stage.server.server.counts.token).toBe(asked)
   })
 
+  /** An instance that shares the table and knows nothing of leases and outcomes, as when a lease was lost. */
+  const apart = async (stage: Connected, get = stage.store.get) =>
+    stage.elsewhere({}, { ...stage.store, get, shared: memoryConnectionStore().shared })
+
   test('because somebody else has used the refresh token, who has the new ones, condemns nothing', async () => {
     const stage = await startConnected()
     const before = await stage.row()
-    await (await stage.elsewhere()).accessToken({ forceRefresh: true })
-    const after = await stage.row()
-    // A database that answers once with what was there before.
+    await (await apart(stage)).accessToken({ forceRefresh: true })
+    // It reads what was there before until it is refused for good.
     let answers = 0
-    const late: ConnectionStore = {
-      ...stage.store,
-      get: async (id) => (answers++ === 0 ? before : stage.store.get(id)),
-    }
-    const there = stage.instance({}, { ...late, shared: memoryConnectionStore().shared })
-    stage.server.misbehave(refreshesAnswered(() => json({ error: 'invalid_grant' }, 400)))
+    const late = await apart(stage, async (id) => (answers++ < 4 ? before : stage.store.get(id)))
+    let refusals = 0
+    stage.server.misbehave({
+      ...takenAgain,
+      ...refreshesAnswered((op, response) =>
+        refusals++ === 0 ? json({ error: 'invalid_grant' }, 400) : correctSteps.answerToken(op, response),
+      ),
+    })
 
-    const connection = await there.for('alice').get(before.id)
-    answers = 0
-    travel(3_560)
+    expect(await late.accessToken({ forceRefresh: true })).toBeTypeOf('string')
 
-    await connection.accessToken().catch(() => undefined)
-    expect(await stage.row()).toMatchObject({ status: 'active', version: after.version })
+    expect([answers > 4, refusals]).toEqual([true, 2])
+    expect(await stage.row()).toMatchObject({ status: 'active' })
+  })
+
+  test('to be the first of two does not take the place of the other', async () => {
+    const stage = await startConnected()
+    const held = heldRefresh()
+    stage.server.misbehave({ ...takenAgain, ...held.fault })
+    const second = stage.connection.accessToken({ forceRefresh: true })
+    await held.reached
+    stage.server.misbehave(takenAgain)
+    const first = await (await apart(stage)).accessToken({ forceRefresh: true })
+    const row = await stage.row()
+    held.goOn()
+    await second
+
+    // It looked again, found those of the first, and as it insists on others, renewed them.
+    expect(stage.server.refreshes('alice')).toBe(3)
+    const sent = stage.server.server.requests.filter(({ body }) => body.has('refresh_token'))
+    expect(sent.at(-1)?.body.get('refresh_token')).not.toBe(sent[0]?.body.get('refresh_token'))
+    expect(stage.server.ownerOf(first)).toBe('alice')
+    expect((await stage.row()).version).toBe(row.version + 1)
   })
 
   test('because the store is away is the store’s failure', async () => {

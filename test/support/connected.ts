@@ -33,7 +33,7 @@ export interface Connected extends Connecting {
 
 export async function startConnected(options: ConnectingOptions = {}): Promise<Connected> {
   const { store = memoryConnectionStore(), secrets = [canary('cookie-secret')] } = options
-  const stage = await startConnecting({ timeout: 0.5, ...options, store, secrets })
+  const stage = await startConnecting({ ...options, store, secrets })
   const browser = await stage.signedIn('alice')
   await stage.connect(browser)
   const [connection] = await stage.connections.for('alice').list()
@@ -44,7 +44,6 @@ export async function startConnected(options: ConnectingOptions = {}): Promise<C
       baseUrl: stage.app.url,
       secrets,
       store: its,
-      timeout: 0.5,
       providers: {
         projects: {
           ...providerAt(server),
