@@ -119,11 +119,10 @@ describe('check', () => {
   test('holds to its rate', async () => {
     const stage = await startLinked()
     await linkMany(stage, 11)
+    const begun = performance.now()
     await stage.apps[0].check({ perSecond: 20 })
-    const times = stage.server.requests.map(({ at }) => at)
-    const gaps = times.slice(1).map((time, n) => time - times[n]!)
-    expect(Math.min(...gaps)).toBeGreaterThan(35)
-    expect(times.at(-1)! - times[0]!).toBeGreaterThan(490)
+    expect(performance.now() - begun).toBeGreaterThan(495)
+    expect(tested(stage)).toHaveLength(11)
   })
 
   test('can be ended, and goes on where it stopped', async () => {
@@ -184,7 +183,7 @@ describe('check', () => {
     [{ perSecond: 0 }],
     [{ perSecond: NaN }],
     [{ olderThan: 0 }],
-    [{ signal: {} as object }],
+    [{ signal: {} }],
     [{ perMinute: 1 }],
   ])('refuses %j', async (options) => {
     const { apps } = await startLinked()
