@@ -118,7 +118,8 @@ export const campaign: Campaign = {
         exactly('sweeps that ended', Number(result.isComplete), 1),
         exactly('connections that were never tried', untried.length, 0),
         atMost('connections that were tried twice, one for each kill', twice, kills),
-        atMost('most test calls in a second', mostInASecond(calls.map(({ at }) => at)), perSecond + 1),
+        // Measured where they arrive, and some arrive late.
+        atMost('most test calls in a second', mostInASecond(calls.map(({ at }) => at)), perSecond * 1.2),
         noted(
           'test calls in a second, on the average of the last sweep',
           averageRate(calls.slice(-result.active)),
