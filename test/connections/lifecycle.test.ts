@@ -63,6 +63,8 @@ describe('disconnecting', () => {
     const ended = await ann.disconnect()
     expect(ended.status).toBe('disconnected')
     expect((await apps[1].for(ann.owner).get(ann.id)).status).toBe('disconnected')
+    // What the refresh brings would be alive still, if its process ended now.
+    expect(server.revoked).toEqual([])
     answer(undefined)
     expect(await refreshing).toMatchObject({ code: 'needs_reconnect', reason: 'disconnected' })
     await expect.poll(() => server.revoked).toContain('refresh-ann.2')
