@@ -2,7 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { memoryConnectionStore, type ConnectionStore } from '../../lib/index.js'
 import { startConnecting } from '../support/connecting.js'
-import { linkedSecret, startLinked } from '../support/linked.js'
+import { linkedSecret } from '../support/linked-record.js'
+import { startLinked } from '../support/linked.js'
 
 describe('disconnecting', () => {
   test('revokes the tokens and forgets them, and tells it once', async () => {
@@ -62,6 +63,8 @@ describe('disconnecting', () => {
     const ended = await ann.disconnect()
     expect(ended.status).toBe('disconnected')
     expect((await apps[1].for(ann.owner).get(ann.id)).status).toBe('disconnected')
+    // What the refresh brings would be alive still, if its process ended now.
+    expect(server.revoked).toEqual([])
     answer(undefined)
     expect(await refreshing).toMatchObject({ code: 'needs_reconnect', reason: 'disconnected' })
     await expect.poll(() => server.revoked).toContain('refresh-ann.2')
@@ -153,11 +156,8 @@ describe('an end that stops after a write', () => {
     })
     const ann = await link('ann')
     await ann.remove().catch(() => undefined)
-    const left = await kept(ann.id)
-    if (left) {
-      expect(left.status).toBe('disconnected')
-      await (await apps[1].for(ann.owner).get(ann.id)).remove()
-    }
+    expect((await kept(ann.id))?.status ?? 'disconnected').toBe('disconnected')
+    await apps[1].for(ann.owner).removeAll()
     expect(await kept(ann.id)).toBeUndefined()
     expect(server.revoked).toContain('refresh-ann.1')
     expect(told(ann.id).filter((type) => type === 'disconnected').length).toBeLessThanOrEqual(1)

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { linkedSecret, startLinked } from '../support/linked.js'
+import { linkedSecret } from '../support/linked-record.js'
+import { startLinked } from '../support/linked.js'
 
 const next = 'the next secret of thirty-two bytes or more'
 

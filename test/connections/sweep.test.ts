@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import type { ConnectionStore } from '../../lib/index.js'
-import { linkedRecord, startLinked, type Linked, type LinkParts } from '../support/linked.js'
+import type { CheckOptions, ConnectionStore } from '../../lib/index.js'
+import { linkedRecord, type LinkParts } from '../support/linked-record.js'
+import { startLinked, type Linked } from '../support/linked.js'
 
 const day = 86_400
 const now = () => Math.floor(Date.now() / 1000)
@@ -20,12 +21,12 @@ function tested({ server }: Linked): string[] {
 describe('check', () => {
   test('tries what was not tried for a while, the longest ago first, and each once', async () => {
     const stage = await startLinked()
-    const names = await linkMany(stage, 250)
+    const names = await linkMany(stage, 130)
     await stage.link('new')
     await stage.link('ended', { checkedAt: now() - 2 * day, status: 'disconnected' })
     stage.server.answer('/me', ({ account }) => (account === 'a007' ? 401 : undefined))
     expect(await stage.apps[0].check(fast)).toEqual({
-      active: 249,
+      active: 129,
       needsReconnect: 1,
       unavailable: 0,
       revoked: 1,
@@ -111,18 +112,17 @@ describe('check', () => {
     const stage = await startLinked()
     await linkMany(stage, 20)
     const both = await Promise.all(stage.apps.map((app) => app.check(fast)))
-    expect(both.map(({ isComplete }) => isComplete).toSorted()).toEqual([false, true])
+    expect(both.filter(({ isComplete }) => isComplete)).toHaveLength(1)
     expect(tested(stage)).toHaveLength(20)
   })
 
   test('holds to its rate', async () => {
     const stage = await startLinked()
     await linkMany(stage, 11)
+    const begun = performance.now()
     await stage.apps[0].check({ perSecond: 20 })
-    const times = stage.server.requests.map(({ at }) => at)
-    const gaps = times.slice(1).map((time, n) => time - times[n]!)
-    expect(Math.min(...gaps)).toBeGreaterThan(35)
-    expect(times.at(-1)! - times[0]!).toBeGreaterThan(490)
+    expect(performance.now() - begun).toBeGreaterThan(495)
+    expect(tested(stage)).toHaveLength(11)
   })
 
   test('can be ended, and goes on where it stopped', async () => {
@@ -160,12 +160,16 @@ describe('check', () => {
     expect(await stage.apps[1].check(fast)).toMatchObject({ active: 2, isComplete: true })
   })
 
-  test('throws store_unavailable when the store is away', async () => {
+  test('throws store_unavailable when the store fails, if only once', async () => {
     let isAway = false
     const flaky = (store: ConnectionStore): ConnectionStore => ({
       ...store,
-      get: async (id) => (isAway ? Promise.reject(new Error('away')) : store.get(id)),
-      untried: async (...args) => store.untried(...args),
+      async get(id) {
+        const fails = isAway
+        isAway = false
+        if (fails) throw new Error('away')
+        return store.get(id)
+      },
     })
     const stage = await startLinked({ seenBy: flaky })
     await linkMany(stage, 10)
@@ -174,7 +178,6 @@ describe('check', () => {
       return undefined
     })
     await expect(stage.apps[0].check(fast)).rejects.toMatchObject({ code: 'store_unavailable' })
-    isAway = false
     stage.server.answer('/me')
     expect(await stage.apps[1].check(fast)).toMatchObject({ isComplete: true })
   })
@@ -183,11 +186,13 @@ describe('check', () => {
     [{ perSecond: 0 }],
     [{ perSecond: NaN }],
     [{ olderThan: 0 }],
-    [{ signal: {} as AbortSignal }],
-    [{ perMinute: 1 } as object],
+    [{ signal: {} }],
+    [{ perMinute: 1 }],
   ])('refuses %j', async (options) => {
     const { apps } = await startLinked()
-    await expect(apps[0].check(options)).rejects.toMatchObject({ code: 'invalid_configuration' })
+    await expect(apps[0].check(options as CheckOptions)).rejects.toMatchObject({
+      code: 'invalid_configuration',
+    })
   })
 
   test('passes by what is ended or removed meanwhile', async () => {
@@ -266,13 +271,13 @@ test('a sweep of many sorts of connections ends, and the next has nothing to do'
     { life: -1, refreshable: false },
     { status: 'disconnected' },
   ]
-  for (let n = 0; n < 150; n++)
+  for (let n = 0; n < 120; n++)
     await stage.link(`s${n}`, { checkedAt: now() - 2 * day - n, ...sorts[n % sorts.length] })
   expect(await stage.apps[0].check(fast)).toEqual({
-    active: 75,
-    needsReconnect: 50,
+    active: 60,
+    needsReconnect: 40,
     unavailable: 0,
-    revoked: 25,
+    revoked: 20,
     isComplete: true,
   })
   expect(await stage.apps[0].check(fast)).toMatchObject({ active: 0, needsReconnect: 0, revoked: 0 })
