@@ -130,10 +130,10 @@ export function createLinking({ store, changes, tokens, seal, emit, now }: Linki
       clientId,
       tokenOrigin,
     }
-    // Above all that came before, also for a connection that was forgotten since: some servers give the same refresh token
+    // Above all that came before, also for a connection that was forgotten a moment ago: some servers give the same refresh token
     // again, and what is remembered of its last use must not seem newer.
     const last = mine && seal.open(mine)?.tokens.generation
-    const generation = Math.max(time, (last ?? -1) + 1)
+    const generation = Math.max(Date.now(), (last ?? -1) + 1)
     const subject = grant.claims?.['sub']
     return {
       ...place,

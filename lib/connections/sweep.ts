@@ -12,7 +12,7 @@ import type { Connections } from './connection.js'
 import type { GrantSeal } from './grant.js'
 
 export interface CheckOptions {
-  /** Connections that were tried within these seconds are left out. Default 86 400 (one day), at least 1. */
+  /** Connections that were tried within these seconds are left out. Default 86 400 (one day). */
   olderThan?: number
   /** Connections that are tried in a second, at most: one after the other. Default 5, from 0.01 to 1 000. */
   perSecond?: number
@@ -188,7 +188,7 @@ function checked(
     check.refuse('signal', 'is no AbortSignal', 'give the signal of an AbortController')
   return {
     // What is tried within a sweep must not be due in the same one.
-    olderThan: check.seconds('olderThan', options.olderThan, { default: 86_400, min: 1 }),
+    olderThan: Math.max(1, check.seconds('olderThan', options.olderThan, { default: 86_400 })),
     perSecond,
     ...(signal && { signal }),
   }

@@ -208,9 +208,10 @@ export function oauthConnections(options: OAuthConnectionsOptions): OAuthConnect
     varyByCookie(res)
     forbidStoring(res)
     route(req, res, source)
-      .catch((error: unknown) =>
-        source.refuse(asError(error, 'oauthConnections'), req, res, next, site.returnTo),
-      )
+      .catch((error: unknown) => {
+        // Nobody is there any more, so nobody is told.
+        if (!res.destroyed) source.refuse(asError(error, 'oauthConnections'), req, res, next, site.returnTo)
+      })
       .catch(next) // a mistake on the way to an answer must not leave the request open
   }
 

@@ -104,7 +104,11 @@ describe('check', () => {
     await linkMany(stage, 4)
     expect(await stage.apps[0].check(fast)).toMatchObject({ active: 3, unavailable: 1, isComplete: true })
     expect(stage.events).toMatchObject([
-      { type: 'check_failed', connection: { id: 'id-a001' }, error: { message: 'a mistake of the app' } },
+      {
+        type: 'check_failed',
+        connection: { id: 'id-a001' },
+        error: { reason: 'account_id_function', cause: { message: 'a mistake of the app' } },
+      },
     ])
   })
 
@@ -185,7 +189,7 @@ describe('check', () => {
   test.each([
     [{ perSecond: 0 }],
     [{ perSecond: NaN }],
-    [{ olderThan: 0 }],
+    [{ olderThan: -1 }],
     [{ signal: {} }],
     [{ perMinute: 1 }],
   ])('refuses %j', async (options) => {

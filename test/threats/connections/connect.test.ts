@@ -272,6 +272,7 @@ describe('T12 accounts that share an e-mail address', () => {
     const byEmail: Partial<ConnectionProvider> = {
       scope: 'openid email',
       accountId: (me) => me.email as string,
+      emailAsAccountId: true,
     }
     const stage = await startConnecting({ providers: { a: byEmail, b: byEmail } })
     const [alice, bob] = [await stage.signedIn('alice'), await stage.signedIn('bob')]
