@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- direct guard-hit peers guard-new junk memory sessions proxies] [-- --quick]`: what the guard, sessions and
+ * `npm run bench [-- direct guard-hit peers guard-new junk memory sessions proxies connections] [-- --quick]`: what the guard, sessions and
  * the proxy cost beside their peers. Prints Markdown; the exit code is 1 when a control says that the machine is in no state to compare. `--rounds` and `--slice`
  * (milliseconds) replace the usual effort.
  */
@@ -10,6 +10,7 @@ import { parseArgs } from 'node:util'
 import { startWorker } from '../test/campaigns/support/workers.js'
 import { listening, stopped } from '../test/support/listening.js'
 import { isTrusted, pin, play, tolerated, type Bout, type Effort, type Score } from './bout.js'
+import { measureConnections } from './connections.js'
 import { contestants, withoutEdDsa, type Setting } from './contestants.js'
 import { costs, requestsOfSlice, type Cost, type Runners, type TurningHeader } from './direct.js'
 import type { LoadWorker, Tokens } from './load-worker.js'
@@ -52,6 +53,7 @@ const chapters: Readonly<Record<string, () => Promise<void>>> = {
   memory,
   sessions,
   proxies,
+  connections,
 }
 
 let isAllTrusted = true
@@ -253,6 +255,14 @@ async function proxies(): Promise<void> {
   } finally {
     await running.stop()
   }
+}
+
+/** Of an app's own database: no peer does the same. */
+async function connections(): Promise<void> {
+  print(['', '### A store with 10 000 connections, 10 to an owner: one call, in ms', ''])
+  print([row('', '', 'median', 'p99'), row('---', '---', '--:', '--:')])
+  const costs = await measureConnections(quick ? 500 : 3000)
+  print(costs.map(({ store, call, median, p99 }) => row(store, call, median.toFixed(2), p99.toFixed(2))))
 }
 
 /** Nothing when the control shows that this machine is in no state to compare. */

@@ -74,7 +74,6 @@ export type { ApiFetch } from './tokens/api-fetch.js'
 export type { ApiOptions } from './tokens/listed-api.js'
 export type { Connection, ConnectionTokenOptions, ConnectionView } from './connections/connection.js'
 export type { ConnectionField } from './connections/connection-fields.js'
-export type { ConnectionStatus } from './connections/connection-record.js'
 export type {
   AccountAnswer,
   ConnectionEnvironment,
@@ -95,13 +94,16 @@ export {
 } from './middleware/oauth-connections.js'
 export type { OAuthConnectionsOptions } from './middleware/oauth-connections-options.js'
 export type { TokenResponseHook } from './oauth/token-response.js'
-export { memoryStore, type MemoryStoreOptions } from './stores/memory-store.js'
 export {
-  postgresStore,
-  type PostgresPool,
-  type PostgresStore,
-  type PostgresStoreOptions,
-} from './stores/postgres-store.js'
+  postgresConnectionStore,
+  type PostgresConnectionStore,
+  type PostgresConnectionStoreOptions,
+} from './connections/postgres-connection-store.js'
+export type { ConnectionStore, WriteOutcome } from './connections/connection-store.js'
+export type { ConnectionRecord, ConnectionStatus, ProviderAccount } from './connections/connection-record.js'
+export { memoryStore, type MemoryStoreOptions } from './stores/memory-store.js'
+export { postgresStore, type PostgresStore, type PostgresStoreOptions } from './stores/postgres-store.js'
+export type { PostgresPool } from './stores/postgres-table.js'
 export {
   redisStore,
   type IoredisClient,

@@ -51,3 +51,34 @@ export interface ConnectionRecord extends ProviderAccount {
   /** How often it was changed. */
   readonly version: number
 }
+
+/**
+ * Bytes of UTF-8 that `id`, `owner`, `provider`, `issuer` and `accountId` have together at most: they stand in indexes, of
+ * which PostgreSQL limits each entry to 2 704.
+ */
+const mostBytes = 2500
+
+/** Whether a text can be kept as it is: well-formed, and without U+0000, which PostgreSQL refuses. */
+export function isKeepable(text: string): boolean {
+  return !text.includes('\0') && !/\p{Surrogate}/u.test(text)
+}
+
+/** Throws for a record that no store could keep as it is; says what of it, and not what stands there. */
+export function checkKeepable(record: ConnectionRecord): void {
+  const { fields, scope, ...rest } = record
+  const texts = Object.entries({
+    ...rest,
+    fields: Object.entries(fields).flat().join(''),
+    scope: scope.join(''),
+  })
+  for (const [name, text] of texts) {
+    if (typeof text === 'string' && !isKeepable(text))
+      throw new TypeError(`"${name}" of a connection is no well-formed text, or has U+0000 in it`)
+  }
+  const { id, owner, provider, issuer, accountId } = record
+  const bytes = Buffer.byteLength([id, owner, provider, issuer, accountId].join(''))
+  if (bytes > mostBytes)
+    throw new RangeError(
+      `"id", "owner", "provider", "issuer" and "accountId" of a connection have ${bytes} bytes; ${mostBytes} are the most`,
+    )
+}

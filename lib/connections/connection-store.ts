@@ -6,7 +6,7 @@ import type { ConnectionRecord, ProviderAccount } from './connection-record.js'
 
 /**
  * `done`: it is kept. `stale`: there is another one meanwhile, and what was to be written goes by an old one. `taken`: the
- * account is another owner's, and one of the two connections is exclusive.
+ * account is another owner's, and both connections are exclusive. What is both is `stale`.
  */
 export type WriteOutcome = 'done' | 'stale' | 'taken'
 
@@ -17,7 +17,9 @@ export type WriteOutcome = 'done' | 'stale' | 'taken'
  * - While a connection that is not `disconnected` is exclusive, no other exclusive one that is not `disconnected` has the
  *   same account.
  *
- * A call that cannot be answered throws whatever it likes. Texts are well-formed and have no U+0000.
+ * A call that cannot be answered throws whatever it likes; so does a write of what cannot be kept as it is (see
+ * `checkKeepable`), and nothing is found under a name that cannot be kept. Records given out are the caller's: to change
+ * one changes nothing here.
  */
 export interface ConnectionStore {
   get(id: string): Promise<ConnectionRecord | undefined>
@@ -29,7 +31,7 @@ export interface ConnectionStore {
   insert(record: ConnectionRecord): Promise<WriteOutcome>
   /**
    * Keeps what takes the place of the one with this `id` and the version before: `record.version - 1`. `stale`: that one
-   * is not there any more.
+   * is not there any more. Whose it is and of which account never changes; `stale` for what says otherwise.
    */
   update(record: ConnectionRecord): Promise<WriteOutcome>
   /** Forgets the one of this version. Whether it was there. */

@@ -1,13 +1,8 @@
 /** A store in a table of PostgreSQL, by a pool that the app has already. */
 
-import { OAuthError } from '../errors.js'
 import { checkOptions } from '../options.js'
+import { checkPostgresPool, postgresTable, type PostgresPool, type PostgresTable } from './postgres-table.js'
 import type { Store } from './store.js'
-
-/** The part of a `Pool` of pg that is used. */
-export interface PostgresPool {
-  query(text: string, values?: unknown[]): Promise<{ rows: readonly object[] }>
-}
 
 export interface PostgresStoreOptions {
   /**
@@ -28,15 +23,11 @@ export interface PostgresStore extends Store {
 const batch = 1000
 /** Milliseconds between two sweeps of an instance; shorter while there is more to remove than a sweep takes. */
 const pause = { usual: 60_000, behind: 1000 }
-/** A statement that met another one, under an isolation above READ COMMITTED, did nothing and may run again. */
-const attempts = 20
 
 const known: Record<keyof PostgresStoreOptions, true> = { table: true }
-// Together with the ending of the index's name, it fits into the 63 bytes of an identifier.
-const identifier = /^([a-z_][a-z0-9_]{0,62}\.)?[a-z_][a-z0-9_]{0,49}$/
 
 /**
- * A store in PostgreSQL 12 or later; each operation is one statement. The pool stays the app's: it listens to its
+ * A store in PostgreSQL 12 or later, or in PGlite; each operation is one statement. The pool stays the app's: it listens to its
  * `error` events, without which a lost connection ends the process, and closes it. Where the app must not create
  * tables, run `sql/oauth-store.sql` of this package instead of `migrate()`.
  *
@@ -47,31 +38,12 @@ const identifier = /^([a-z_][a-z0-9_]{0,62}\.)?[a-z_][a-z0-9_]{0,49}$/
  */
 export function postgresStore(pool: PostgresPool, options: PostgresStoreOptions = {}): PostgresStore {
   const check = checkOptions('postgresStore', options, known)
-  const { table = 'oauth_store' } = options
-  if (typeof table !== 'string' || !identifier.test(table)) {
-    check.refuse(
-      'table',
-      'is not the name of a table',
-      'give lower-case letters, digits and "_", such as "app.oauth_store"',
-    )
-  }
-  if (typeof (pool as Partial<PostgresPool> | undefined)?.query !== 'function') {
-    throw new OAuthError('invalid_configuration', {
-      message: `postgresStore: got ${pool === null ? 'null' : typeof pool} without query(); pass a Pool of pg`,
-    })
-  }
+  const { table: name = 'oauth_store' } = options
+  const table = postgresTable(pool, name, { check, option: 'table' })
+  checkPostgresPool('postgresStore', pool)
+  const { rows } = table
   const statements = statementsOn(table)
   let nextSweep = 0
-
-  async function rows(text: string, values: unknown[]): Promise<readonly object[]> {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return (await pool.query(text, values)).rows
-      } catch (error) {
-        if (attempt === attempts || !isSerializationFailure(error)) throw error
-      }
-    }
-  }
 
   async function write(text: string, values: unknown[]): Promise<boolean> {
     const written = rows(text, values)
@@ -110,10 +82,7 @@ export function postgresStore(pool: PostgresPool, options: PostgresStoreOptions 
           : await rows(statements.deleteExpected, [key, expected])
       return removed.length === 1
     },
-    async migrate() {
-      // One message of several statements is one transaction. Without the lock, two that find no table both make it.
-      await pool.query(`SELECT pg_advisory_xact_lock(hashtext('${table}'));\n${statements.migrate}`)
-    },
+    migrate: () => table.migrate(statements.migrate),
     async sweep() {
       for (let total = 0; ;) {
         const removed = await sweepOnce()
@@ -128,12 +97,7 @@ export function postgresStore(pool: PostgresPool, options: PostgresStoreOptions 
  * The clock is the database's at the moment when a row is judged: `now()` would be that of the statement's begin, before
  * it waited for another one to be done with the row.
  */
-function statementsOn(name: string) {
-  const table = name
-    .split('.')
-    .map((part) => `"${part}"`)
-    .join('.')
-  const index = `"${name.split('.').at(-1)}_expires_at"`
+function statementsOn({ name: table, index }: PostgresTable) {
   const until = "clock_timestamp() + $3::double precision * interval '1 second'"
   const insert = `INSERT INTO ${table} AS kept (key, value, expires_at) VALUES ($1, $2, ${until})
     ON CONFLICT (key) DO UPDATE SET value = excluded.value, expires_at = excluded.expires_at`
@@ -145,7 +109,7 @@ function statementsOn(name: string) {
   value text NOT NULL,
   expires_at timestamptz NOT NULL
 );
-CREATE INDEX IF NOT EXISTS ${index} ON ${table} (expires_at);
+CREATE INDEX IF NOT EXISTS ${index('expires_at')} ON ${table} (expires_at);
 `,
     get: `SELECT key, value FROM ${table} WHERE key = ANY($1::text[]) AND expires_at > clock_timestamp()`,
     set: `${insert} RETURNING 1`,
@@ -160,8 +124,4 @@ CREATE INDEX IF NOT EXISTS ${index} ON ${table} (expires_at);
     sweep: `DELETE FROM ${table} WHERE key = ANY(ARRAY(
       SELECT key FROM ${table} WHERE expires_at <= now() LIMIT $1 FOR UPDATE SKIP LOCKED)) RETURNING 1`,
   }
-}
-
-function isSerializationFailure(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === '40001'
 }
