@@ -1,9 +1,12 @@
-/** Starts the demo: the app, the API and, unless ISSUER names another, the authorization server. */
+/** Starts the demo: the app, the API, two providers and, unless ISSUER names another, the authorization server. */
 
+import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { isOAuthError, memoryStore } from 'express-oauth-kit'
 import { createApp } from './app.js'
-import { close, greeting, listen, startServices } from './services.js'
+import { openDatabase } from './connections/database.js'
+import { keptSecret, openDataFolder } from './data-folder.js'
+import { close, greeting, listen, providerClients, startProviders, startServices } from './services.js'
 import { readSettings, SettingsError, type Settings } from './settings.js'
 
 try {
@@ -15,16 +18,40 @@ try {
 }
 
 async function start(settings: Settings): Promise<void> {
-  const { port, storage } = settings
-  const servers = await startServices(settings)
-  // Enough for one process. With several, see cluster.ts.
-  servers.push(await listen('PORT', port, createApp({ ...settings, store: memoryStore() })))
+  const { port, storage, dataFolder, databaseUrl } = settings
+  const folder = dataFolder === undefined ? undefined : openDataFolder(dataFolder)
+  const providers = providerClients(settings)
+  const servers = [...(await startServices(settings)), ...(await startProviders(settings, providers, folder))]
+  // Nobody waits for it: it is there before somebody has signed in.
+  const database = openDatabase(folder?.path('connections'), databaseUrl)
+  const secret = folder ? keptSecret(folder, 'secret') : randomBytes(32).toString('base64url')
+  const app = createApp({
+    ...settings,
+    // Enough for one process. With several, see cluster.ts.
+    store: memoryStore(),
+    connections: { database, providers, secret },
+  })
+  servers.push(await listen('PORT', port, app))
 
-  const stop = () => close(servers)
+  const stop = async () => {
+    close(servers)
+    await database.then((opened) => opened.close()).catch(() => undefined)
+    folder?.release()
+  }
   process.once('SIGINT', stop)
   process.once('SIGTERM', stop)
   const place = storage === 'cookie' ? 'sealed cookies' : 'the session store'
+  const kept =
+    databaseUrl !== undefined
+      ? 'in your PostgreSQL'
+      : dataFolder !== undefined
+        ? `in the folder ${dataFolder}`
+        : 'in memory'
   console.log(
-    greeting(settings, `  Tokens are kept in ${place} (STORAGE=${storage}). Everything else is in memory.`),
+    greeting(
+      settings,
+      `  Tokens are kept in ${place} (STORAGE=${storage}), connections ${kept}. Everything else is in memory.`,
+      [providers.projects.url, providers.hotel.url],
+    ),
   )
 }
