@@ -75,7 +75,8 @@ export interface BrowserSource extends AuthSource {
   peek(): SessionAuth | undefined
   confirm(): Promise<SessionAuth>
   startLogin(options: StartLoginOptions): Promise<void>
-  checkCsrf(rule?: CsrfRule): void
+  /** `field` is what came as `csrf_token`, for who has read the form. Default: by what the app has parsed. */
+  checkCsrf(rule?: CsrfRule, field?: unknown): void
   /** The tokens of the user who was confirmed. Throws `login_required` when nobody is signed in. */
   apiTokens(): ApiTokens<AccessTokenOptions>
 }

@@ -1,4 +1,4 @@
-/** What came of connecting an account, for the page that its user comes back to. */
+/** What came of connecting an account, or of another form, for the page that its user comes back to. */
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { ConnectionRecord } from '../connections/connection-record.js'
@@ -8,7 +8,8 @@ import { clearCookie, readCookie, writeCookie } from '../session/cookies.js'
 
 /** Texts of the provider's are plain text: escape them before you show them. */
 export interface ConnectOutcome {
-  readonly status: 'connected' | 'reconnected' | 'failed'
+  /** How connecting ended, or what a form has done; what a test found is in the list. */
+  readonly status: 'connected' | 'reconnected' | 'renamed' | 'tested' | 'disconnected' | 'removed' | 'failed'
   readonly provider: string
   /** The connection, unless it failed. */
   readonly connection?: string
@@ -54,8 +55,15 @@ export function createConnectOutcomes(options: {
   }
 }
 
-export function succeeded({ id, provider }: ConnectionRecord, isNew: boolean): ConnectOutcome {
-  return { status: isNew ? 'connected' : 'reconnected', provider, connection: id }
+export function succeeded(record: ConnectionRecord, isNew: boolean): ConnectOutcome {
+  return done(isNew ? 'connected' : 'reconnected', record)
+}
+
+export function done(
+  status: ConnectOutcome['status'],
+  { id, provider }: Pick<ConnectionRecord, 'id' | 'provider'>,
+): ConnectOutcome {
+  return { status, provider, connection: id }
 }
 
 export function failed(provider: string, error: OAuthError): ConnectOutcome {

@@ -7,21 +7,28 @@ import type { Provider } from '../connections/provider.js'
 import type { ConnectionStore } from '../connections/connection-store.js'
 import { isOAuthError, OAuthError } from '../errors.js'
 import type { Emit } from '../events.js'
-import { varyByCookie } from '../session/cookies.js'
 import type { BrowserSource } from './auth.js'
 import type { Connect, ConnectStart, Visitor } from './connect.js'
-import { failed, type ConnectOutcomes } from './connect-outcome.js'
+import { done, failed, type ConnectOutcome, type ConnectOutcomes } from './connect-outcome.js'
+import type { SendConnectionsPage } from './connections-page.js'
 import type { CsrfRule } from './csrf.js'
 import { navigation, postedFields, redirect, sendJson } from './request.js'
 import { localPath } from './return-to.js'
 
-/** Answers a request below the path of the connections; false for one that is not ours. */
-export type ConnectionRoutes = (
+export type ConnectionRoute = (
   req: IncomingMessage,
   res: ServerResponse,
   source: BrowserSource,
+) => Promise<void>
+
+/**
+ * What answers a request below the path of the connections, by its segments as they were sent: ids and names of providers
+ * have nothing that is written otherwise. Nothing for a request that is not ours, such as the visit of a page of the app's.
+ */
+export type ConnectionRoutes = (
+  req: IncomingMessage,
   segments: readonly string[],
-) => Promise<boolean>
+) => ConnectionRoute | undefined
 
 export interface ConnectionRoutesOptions {
   store: ConnectionStore
@@ -30,14 +37,42 @@ export interface ConnectionRoutesOptions {
   providers: ReadonlyMap<string, Provider>
   connect: Connect
   outcomes: ConnectOutcomes
+  /** Where the package's own page is wanted. */
+  sendPage: SendConnectionsPage | undefined
   csrf: CsrfRule
   origin: string
   returnTo: string
   emit: Emit
 }
 
+/** A request that may change something, and who made it. */
+interface Posted {
+  readonly visitor: Visitor
+  readonly sent: Readonly<Record<string, unknown>>
+  /** Whether a form sent it, so that a page is what comes next. */
+  readonly isForm: boolean
+  /** The page. */
+  readonly to: string
+}
+
+type Fields = Posted['sent']
+
+/** What can be done with a connection, and what has been done then. */
+type Action = readonly [
+  status: ConnectOutcome['status'],
+  act: (connection: Connection, sent: Fields) => Promise<Connection | void>,
+]
+
+const actions: ReadonlyMap<string, Action> = new Map<string, Action>([
+  // Whatever it is: `rename` judges it.
+  ['rename', ['renamed', (connection, { label }) => connection.rename(label as string)]],
+  ['test', ['tested', (connection) => connection.test()]],
+  ['disconnect', ['disconnected', (connection) => connection.disconnect()]],
+  ['remove', ['removed', (connection) => connection.remove()]],
+])
+
 export function createConnectionRoutes(options: ConnectionRoutesOptions): ConnectionRoutes {
-  const { store, changes, connections, providers, connect, outcomes, csrf, origin, returnTo, emit } = options
+  const { store, changes, connections, providers, connect, outcomes, sendPage, csrf, origin, emit } = options
 
   function providerOf(key: string): Provider {
     const provider = providers.get(key)
@@ -45,28 +80,42 @@ export function createConnectionRoutes(options: ConnectionRoutesOptions): Connec
     throw new OAuthError('provider_not_found')
   }
 
-  async function reading(req: IncomingMessage, res: ServerResponse, source: BrowserSource): Promise<Visitor> {
-    varyByCookie(res)
+  /** A GET by a script. What is read is the user's, and no business of other sites. */
+  async function reading(req: IncomingMessage, source: BrowserSource): Promise<Visitor> {
     allowOnly(req, 'GET', 'HEAD')
     source.checkCsrf({ ...csrf, safeMethods: true })
     return connect.visitor(req, source)
   }
 
-  async function list(req: IncomingMessage, res: ServerResponse, source: BrowserSource): Promise<void> {
-    const { auth, owner } = await reading(req, res, source)
-    const records = await store.list(owner)
+  async function posted(req: IncomingMessage, source: BrowserSource): Promise<Posted> {
+    allowOnly(req, 'POST')
+    const sent = await postedFields(req)
+    source.checkCsrf(csrf, sent['csrf_token'])
+    const visitor = await connect.visitor(req, source)
+    const to = localPath(sent['return_to'], origin) ?? options.returnTo
+    return { visitor, sent, isForm: navigation(req) === 'yes', to }
+  }
+
+  /** A HEAD shows nobody what came of it. */
+  function outcomeFor(
+    req: IncomingMessage,
+    res: ServerResponse,
+    { auth }: Visitor,
+  ): ConnectOutcome | undefined {
+    return req.method === 'GET' ? outcomes.take(req, res, auth.sessionId) : undefined
+  }
+
+  const list: ConnectionRoute = async (req, res, source) => {
+    const visitor = await reading(req, source)
+    const records = await store.list(visitor.owner)
     sendJson(res, 200, {
       connections: records.map(connections.view),
-      outcome: outcomes.take(req, res, auth.sessionId) ?? null,
+      outcome: outcomeFor(req, res, visitor) ?? null,
     })
   }
 
-  async function listProviders(
-    req: IncomingMessage,
-    res: ServerResponse,
-    source: BrowserSource,
-  ): Promise<void> {
-    await reading(req, res, source)
+  const listProviders: ConnectionRoute = async (req, res, source) => {
+    await reading(req, source)
     const all = [...providers.values()].map(({ key, name, fields }) => ({
       provider: key,
       name,
@@ -75,78 +124,118 @@ export function createConnectionRoutes(options: ConnectionRoutesOptions): Connec
     sendJson(res, 200, { providers: all })
   }
 
+  const show =
+    (id: string): ConnectionRoute =>
+    async (req, res, source) => {
+      const { owner } = await reading(req, source)
+      sendJson(res, 200, connections.view(await changes.get(id, owner)))
+    }
+
+  /** A link on any site may lead here: the page is shown to its user, and to no other site. */
+  const page =
+    (send: SendConnectionsPage): ConnectionRoute =>
+    async (req, res, source) => {
+      const visitor = await connect.visitor(req, source)
+      const records = await store.list(visitor.owner)
+      send(res, {
+        connections: records.map(connections.view),
+        providers: [...providers.values()].map(({ key, name, fields }) => ({
+          key,
+          name,
+          fields: fields.asked,
+        })),
+        outcome: outcomeFor(req, res, visitor),
+        csrfToken: visitor.auth.csrfToken,
+      })
+    }
+
+  const connectNew =
+    (key: string): ConnectionRoute =>
+    async (req, res, source) => {
+      const request = await posted(req, source)
+      const provider = providerOf(key)
+      await start(req, res, request, provider, () => ({
+        provider,
+        fields: provider.fields.read(request.sent),
+        returnTo: request.to,
+      }))
+    }
+
+  const reconnect =
+    (id: string): ConnectionRoute =>
+    async (req, res, source) => {
+      const request = await posted(req, source)
+      const { provider: key, fields } = await changes.get(id, request.visitor.owner)
+      const provider = providerOf(key)
+      await start(req, res, request, provider, () => ({
+        provider,
+        fields,
+        reconnects: id,
+        returnTo: request.to,
+      }))
+    }
+
   /** Sends the user to a provider. A page is told of a failure as an outcome, where its form can be filled in again. */
   async function start(
     req: IncomingMessage,
     res: ServerResponse,
-    source: BrowserSource,
-    provider: Provider | undefined,
-    id?: string,
+    { visitor, isForm, to }: Posted,
+    provider: Provider,
+    begun: () => ConnectStart,
   ): Promise<void> {
-    allowOnly(req, 'POST')
-    source.checkCsrf(csrf)
-    const visitor = await connect.visitor(req, source)
-    const sent = await postedFields(req)
-    const to = localPath(sent['return_to'], origin) ?? returnTo
-    const record = id === undefined ? undefined : await changes.get(id, visitor.owner)
-    const chosen = provider ?? providerOf(record?.provider ?? '')
     try {
-      const begun: ConnectStart = record
-        ? { provider: chosen, fields: record.fields, reconnects: record.id, returnTo: to }
-        : { provider: chosen, fields: chosen.fields.read(sent), returnTo: to }
-      await connect.start(req, res, visitor, begun)
+      await connect.start(req, res, visitor, begun())
     } catch (error) {
       if (!isOAuthError(error)) throw error
-      emit({ type: 'connect_failed', provider: chosen.key, code: error.code, error })
-      if (navigation(req) !== 'yes') throw error
-      outcomes.keep(res, visitor.auth.sessionId, failed(chosen.key, error))
+      emit({ type: 'connect_failed', provider: provider.key, code: error.code, error })
+      if (!isForm) throw error
+      outcomes.keep(res, visitor.auth.sessionId, failed(provider.key, error))
       redirect(res, to, 303)
     }
   }
 
-  async function act(
-    req: IncomingMessage,
-    res: ServerResponse,
-    source: BrowserSource,
-    id: string,
-    action: (connection: Connection, sent: Record<string, unknown>) => Promise<Connection | void>,
-  ): Promise<void> {
-    allowOnly(req, 'POST')
-    source.checkCsrf(csrf)
-    const { owner } = await connect.visitor(req, source)
-    const sent = await postedFields(req)
-    const changed = await action(connections.connection(await changes.get(id, owner)), sent)
-    if (navigation(req) === 'yes') redirect(res, localPath(sent['return_to'], origin) ?? returnTo, 303)
-    else sendJson(res, 200, changed ? connections.view(await changes.get(id, owner)) : null)
-  }
-
-  const actions = new Map<
-    string,
-    (connection: Connection, sent: Record<string, unknown>) => Promise<Connection | void>
-  >([
-    ['rename', (connection, { label }) => connection.rename(label as string)],
-    ['test', (connection) => connection.test()],
-    ['disconnect', (connection) => connection.disconnect()],
-    ['remove', (connection) => connection.remove()],
-  ])
-
-  return async (req, res, source, [first, second, ...more]) => {
-    if (more.length > 0) return false
-    if (first === undefined) await list(req, res, source)
-    else if (second === undefined && first === 'providers') await listProviders(req, res, source)
-    else if (second === undefined) {
-      const { owner } = await reading(req, res, source)
-      sendJson(res, 200, connections.view(await changes.get(first, owner)))
-    } else if (second === 'connect') await start(req, res, source, providerOf(first))
-    else if (second === 'callback') await connect.callback(req, res, source, providerOf(first))
-    else if (second === 'reconnect') await start(req, res, source, undefined, first)
-    else {
-      const action = actions.get(second)
-      if (!action) return false
-      await act(req, res, source, first, action)
+  const act =
+    (id: string, [status, action]: Action): ConnectionRoute =>
+    async (req, res, source) => {
+      const { visitor, sent, isForm, to } = await posted(req, source)
+      const { auth, owner } = visitor
+      const record = await changes.get(id, owner)
+      let outcome = done(status, record)
+      try {
+        const changed = await action(connections.connection(record), sent)
+        if (!isForm) sendJson(res, 200, changed ? connections.view(await changes.get(id, owner)) : null)
+      } catch (error) {
+        if (!isForm || !isOAuthError(error)) throw error
+        if (error.status >= 500) emit({ type: 'request_failed', code: error.code, error })
+        outcome = failed(record.provider, error)
+      }
+      if (!isForm) return
+      outcomes.keep(res, auth.sessionId, outcome)
+      redirect(res, to, 303)
     }
-    return true
+
+  return (req, [first, second, ...more]) => {
+    if (more.length > 0) return undefined
+    if (second === undefined) {
+      // A page at this address is the package's own, or one of the app's that comes after this.
+      if (isVisit(req)) return first === undefined && sendPage ? page(sendPage) : undefined
+      if (first === undefined) return list
+      return first === 'providers' ? listProviders : show(first)
+    }
+    const name = first ?? ''
+    if (second === 'connect') return connectNew(name)
+    if (second === 'callback')
+      return async (...request) => {
+        await connect.callback(...request, providerOf(name))
+      }
+    if (second === 'reconnect') return reconnect(name)
+    const action = actions.get(second)
+    return action && act(name, action)
   }
+}
+
+function isVisit(req: IncomingMessage): boolean {
+  return (req.method === 'GET' || req.method === 'HEAD') && navigation(req) === 'yes'
 }
 
 function allowOnly({ method = '' }: IncomingMessage, ...allowed: readonly string[]): void {

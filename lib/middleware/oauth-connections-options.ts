@@ -7,6 +7,7 @@ import type { OAuthEvent } from '../events.js'
 import { isLoopback, type Fetch } from '../http.js'
 import { redirectUriProblem } from '../oauth/redirect-uri.js'
 import { checkOptions, type OptionChecks } from '../options.js'
+import type { ConnectionsPageOptions } from './connections-page.js'
 import { localPath } from './return-to.js'
 
 export interface OAuthConnectionsOptions {
@@ -29,7 +30,7 @@ export interface OAuthConnectionsOptions {
    */
   owner?: (req: IncomingMessage) => string | undefined | Promise<string | undefined>
   /** Shows a plain page with the connections, and forms, to whoever opens the path in a browser. Default false. */
-  page?: boolean
+  page?: boolean | ConnectionsPageOptions
   /** Where users go when they have connected something: a path of this site. Default: the page, or the path of `baseUrl`. */
   returnTo?: string
   /** The header that scripts have to send, whatever its value. Default `x-csrf`. */
@@ -73,6 +74,10 @@ export function connectionsOptionChecks(options: OAuthConnectionsOptions): Optio
   return checkOptions('oauthConnections', options, known)
 }
 
+function hasPage({ page }: OAuthConnectionsOptions): boolean {
+  return page !== undefined && page !== false
+}
+
 /** The public place of `oauthConnections`. */
 export interface ConnectionsSite {
   readonly origin: string
@@ -97,7 +102,7 @@ export function checkedConnectionsSite(
   if (localPath(path, url.origin) !== path || /[?#]|\/$/.test(path))
     check.refuse('path', `is "${path}"`, 'give a path such as "/connections", without "/" at its end')
   const basePath = url.pathname.replace(/\/$/, '')
-  const byDefault = options.page === true ? `${basePath}${path}` : `${basePath}/`
+  const byDefault = hasPage(options) ? `${basePath}${path}` : `${basePath}/`
   const returnTo =
     localPath(options.returnTo ?? byDefault, url.origin) ??
     check.refuse('returnTo', `is "${options.returnTo}"`, 'give a path of this site that begins with one "/"')

@@ -15,6 +15,7 @@ import { emitter } from '../events.js'
 import { httpClient } from '../http.js'
 import { createSeal } from '../seal.js'
 import { checkedSecrets } from '../secret.js'
+import { varyByCookie } from '../session/cookies.js'
 import { createTransactions } from '../session/transaction.js'
 import { createLeases } from '../stores/leases.js'
 import { scopedStore } from '../stores/store.js'
@@ -25,6 +26,7 @@ import { browserSource } from './auth.js'
 import { createConnect, type ConnectTransaction } from './connect.js'
 import { createConnectOutcomes, type ConnectOutcome } from './connect-outcome.js'
 import { createConnectionRoutes } from './connection-routes.js'
+import { checkedConnectionsPage, connectionsPage } from './connections-page.js'
 import { checkedCsrfHeader } from './csrf.js'
 import {
   checkedConnectionsSite,
@@ -33,7 +35,7 @@ import {
   type OAuthConnectionsOptions,
 } from './oauth-connections-options.js'
 import { checkedName } from './oauth-login-options.js'
-import { requestPath, type Middleware } from './request.js'
+import { forbidStoring, requestPath, type Middleware } from './request.js'
 
 /** The connections of one owner. */
 export interface OwnerConnections {
@@ -83,7 +85,7 @@ export function oauthConnections(options: OAuthConnectionsOptions): OAuthConnect
     default: 600,
     min: 10,
   })
-  check.boolean('page', options.page)
+  const page = checkedConnectionsPage(options.page, check)
   check.function('owner', options.owner)
   check.function('onEvent', options.onEvent)
   check.function('fetch', options.fetch)
@@ -171,6 +173,8 @@ export function oauthConnections(options: OAuthConnectionsOptions): OAuthConnect
     providers,
     connect,
     outcomes: connectOutcomes,
+    sendPage:
+      page && connectionsPage({ ...page, path: `${site.basePath}${site.path}`, home: `${site.basePath}/` }),
     csrf: { header, forms: true },
     origin: site.origin,
     returnTo: site.returnTo,
@@ -183,16 +187,20 @@ export function oauthConnections(options: OAuthConnectionsOptions): OAuthConnect
       next()
       return
     }
+    const segments = path.slice(site.path.length).split('/').slice(1)
+    const route = routes(req, segments.at(-1) === '' ? segments.slice(0, -1) : segments)
+    if (!route) {
+      next()
+      return
+    }
     const source = browserSource(req)
     if (!source) {
       next(notMounted())
       return
     }
-    const segments = path.slice(site.path.length).split('/').slice(1)
-    routes(req, res, source, segments.at(-1) === '' ? segments.slice(0, -1) : segments)
-      .then((isOurs) => {
-        if (!isOurs) next()
-      })
+    varyByCookie(res)
+    forbidStoring(res)
+    route(req, res, source)
       .catch((error: unknown) => source.refuse(asError(error, 'oauthConnections'), req, res, next))
       .catch(next) // a mistake on the way to an answer must not leave the request open
   }

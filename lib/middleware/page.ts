@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
 import type { OAuthError } from '../errors.js'
+import { html, type Html } from './html.js'
 import { forbidStoring } from './request.js'
 
 const style =
@@ -11,13 +12,31 @@ const style =
   'aside{margin-top:2rem;padding:.25rem 1rem;border-left:3px solid #c7ccd6;color:#3c4558}' +
   '@media(prefers-color-scheme:dark){body{background:#14171f;color:#e6e9f0}a{color:#8ab4f8}aside{color:#b6bdcc;border-color:#3c4558}code{color:#98a1b3}}'
 
-const contentSecurityPolicy = [
-  "default-src 'none'",
-  `style-src 'sha256-${createHash('sha256').update(style).digest('base64')}'`,
-  "base-uri 'none'",
-  "form-action 'none'",
-  "frame-ancestors 'none'",
-].join('; ')
+/** Sends pages of one style, whose forms may be sent to this site, or nowhere. */
+export function pageSender(style: string, formAction: 'self' | 'none'): PageSender {
+  const contentSecurityPolicy = [
+    "default-src 'none'",
+    `style-src 'sha256-${createHash('sha256').update(style).digest('base64')}'`,
+    "base-uri 'none'",
+    `form-action '${formAction}'`,
+    "frame-ancestors 'none'",
+  ].join('; ')
+  return (res, status, title, content) => {
+    forbidStoring(res)
+    res.statusCode = status
+    res.setHeader('content-type', 'text/html; charset=utf-8')
+    res.setHeader('content-security-policy', contentSecurityPolicy)
+    const head = html`<!doctype html>
+      <html lang="en">
+        <meta charset="utf-8" /><meta name="viewport" content="width=device-width" /><title>${title}</title>
+      </html>`
+    res.end(`${head}<style>${style}</style>${html`<main>${content}</main></html>`}`)
+  }
+}
+
+export type PageSender = (res: ServerResponse, status: number, title: string, content: Html) => void
+
+const sendPlainPage = pageSender(style, 'none')
 
 /**
  * What went wrong, and a way on. The server's own words and the hint are for the developer, and shown only when
@@ -37,12 +56,15 @@ export function sendErrorPage(
     error.reason === undefined ? '' : `Reason: ${error.reason}`,
   ].filter(Boolean)
   sendPage(res, error.status, titleOf(error), [
-    `<p>${escaped(error.publicMessage)}</p>`,
-    `<p><a href="${escaped(wayOn)}">Go on to the site</a></p>`,
-    `<p><code>${escaped(error.code)}</code></p>`,
+    html`<p>${error.publicMessage}</p>`,
+    html`<p><a href="${wayOn}">Go on to the site</a></p>`,
+    html`<p><code>${error.code}</code></p>`,
     forDeveloper && developer.length > 0
-      ? `<aside><p>Shown only because this site runs on localhost:</p>${developer.map((line) => `<p>${escaped(line)}</p>`).join('')}</aside>`
-      : '',
+      ? html`<aside>
+          <p>Shown only because this site runs on localhost:</p>
+          ${developer.map((line) => html`<p>${line}</p>`)}
+        </aside>`
+      : html``,
   ])
 }
 
@@ -57,7 +79,7 @@ function titleOf({ status }: OAuthError): string {
  */
 export function sendMovingOnPage(res: ServerResponse, location: string, title = 'Signing out'): void {
   res.setHeader('refresh', `0; url=${location}`)
-  sendPage(res, 200, title, [`<p><a href="${escaped(location)}">Continue</a></p>`])
+  sendPage(res, 200, title, [html`<p><a href="${location}">Continue</a></p>`])
 }
 
 /** A page with nothing on it, which any site may put into a frame. */
@@ -69,25 +91,12 @@ export function sendFramedPage(res: ServerResponse): void {
   res.end('<!doctype html><html lang="en"><meta charset="utf-8"><title>Signed out</title></html>')
 }
 
-function sendPage(res: ServerResponse, status: number, title: string, content: readonly string[]): void {
-  forbidStoring(res)
-  res.statusCode = status
-  res.setHeader('content-type', 'text/html; charset=utf-8')
-  res.setHeader('content-security-policy', contentSecurityPolicy)
-  res.end(
-    `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">` +
-      `<title>${escaped(title)}</title><style>${style}</style><h1>${escaped(title)}</h1>${content.join('')}</html>`,
+function sendPage(res: ServerResponse, status: number, title: string, content: readonly Html[]): void {
+  sendPlainPage(
+    res,
+    status,
+    title,
+    html`<h1>${title}</h1>
+      ${content}`,
   )
-}
-
-const entities: Record<string, string> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&quot;',
-  "'": '&#39;',
-}
-
-function escaped(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => entities[character] ?? '')
 }

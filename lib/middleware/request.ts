@@ -62,24 +62,32 @@ export async function formParameters(req: IncomingMessage, limit = formLimit): P
 }
 
 /**
- * What was posted: the fields of a form, the last one where one came twice, or the members of a JSON object; also when the
- * app has parsed the body already. Throws `invalid_request` for JSON that is no object.
+ * What was posted: the fields of a form, or the members of a JSON object; also when the app has parsed the body already.
+ * Throws `invalid_request` for a field that came twice and for JSON that is no object, and with status 413 for more than
+ * 65 536 bytes.
  */
 export async function postedFields(req: IncomingMessage): Promise<Record<string, unknown>> {
-  if (!/^application\/json\b/i.test(req.headers['content-type'] ?? ''))
-    return Object.fromEntries(await formParameters(req))
+  if (/^application\/json\s*(;|$)/i.test(req.headers['content-type'] ?? '')) return postedObject(req)
+  const form = await formParameters(req)
+  return Object.fromEntries([...form.keys()].map((name) => [name, singleParameter(form, name)]))
+}
+
+async function postedObject(req: IncomingMessage): Promise<Record<string, unknown>> {
   if (Number(req.headers['content-length'] ?? 0) > formLimit) throw bodyTooLarge()
-  const body: unknown = req.readableEnded && 'body' in req ? req.body : await parsedJson(req)
-  if (body !== null && typeof body === 'object' && !Array.isArray(body))
-    return body as Record<string, unknown>
+  const body: unknown = req.readableEnded && 'body' in req ? req.body : await wholeBody(req, formLimit)
+  const value = typeof body === 'string' || Buffer.isBuffer(body) ? parsedJson(body.toString()) : body
+  if (value === undefined) return {}
+  if (value !== null && typeof value === 'object' && !Array.isArray(value))
+    return value as Record<string, unknown>
   throw new OAuthError('invalid_request', { reason: 'body', hint: 'Send a JSON object, or a form.' })
 }
 
-async function parsedJson(req: IncomingMessage): Promise<unknown> {
+/** Nothing where nothing was sent: scripts often name the type of a body that they do not have. */
+function parsedJson(text: string): unknown {
+  if (text === '') return undefined
   try {
-    return JSON.parse((await wholeBody(req, formLimit)).toString('utf8')) as unknown
+    return JSON.parse(text)
   } catch (cause) {
-    if (cause instanceof OAuthError) throw cause
     throw new OAuthError('invalid_request', { reason: 'body', cause })
   }
 }
@@ -103,9 +111,10 @@ function parsedForm(body: unknown): URLSearchParams {
   if (typeof body === 'string' || Buffer.isBuffer(body)) return new URLSearchParams(body.toString())
   const fields = new URLSearchParams()
   for (const [name, value] of Object.entries(body ?? {})) {
-    // A repeated field stays repeated, so that whoever reads the form can refuse it. One that is a list of one was
-    // written as `name[]`, which no server does.
-    const values: unknown[] = Array.isArray(value) ? [...(value as unknown[]), ''] : [value]
+    // A repeated field stays repeated, so that whoever reads the form can refuse it. A list of one was written as
+    // `name[]`, and an object as `name[of]`, which no form of ours and no server does.
+    const values: unknown[] =
+      value !== null && typeof value === 'object' ? [...Object.values(value), '', ''] : [value]
     for (const one of values) fields.append(name, typeof one === 'string' ? one : '')
   }
   return fields

@@ -85,11 +85,11 @@ export class SessionSource implements BrowserSource {
     return shortcoming(this.#look()?.session ?? {}, demand, this.#options.clock)
   }
 
-  checkCsrf(rule: CsrfRule = {}): void {
+  checkCsrf(rule: CsrfRule = {}, field = postedToken(this.#req)): void {
     checkCsrf(this.#req, rule, {
       origin: this.#options.origin,
       csrfToken: () => this.peek()?.csrfToken,
-      field: postedToken(this.#req),
+      field,
     })
   }
 
