@@ -56,14 +56,19 @@ function connectionsRouter({
   viewer: (req: Request) => Viewer
 }): Router {
   const providers = connectionProviders(clients)
-  const journal = createJournal(
-    Object.fromEntries(Object.entries(providers).map(([key, { name }]) => [key, name])),
-  )
+  const journal = createJournal({
+    projects: providers.projects.name,
+    [clients.projects.url]: providers.projects.name,
+    hotel: providers.hotel.name,
+    [clients.hotel.url]: 'Hotel',
+  })
   const linked = oauthConnections({
     baseUrl,
     secrets: [secret],
     store: database.store,
     providers,
+    // Besides the page below there is the package's own, at /connections.
+    page: true,
     returnTo: '/connected',
     fetch: journal.fetch,
     onEvent: journal.onEvent,
@@ -106,19 +111,6 @@ function connectionsRouter({
   const ownForm = sameOrigin(baseUrl)
   const say = (id: string, done: Done['what']) => `/connected?did=${done}&to=${id}`
 
-  router.post('/connected/:id/test', ownForm, async (req, res) => {
-    const connection = await linked.for(ownerOf(req)).get(String(req.params['id']))
-    const outcome = await connection.test().then(
-      ({ status }) => (status === 'active' ? 'test' : 'refused'),
-      (error: unknown) => {
-        if (!isOAuthError(error)) throw error
-        // A provider that is away says nothing about a connection.
-        return error.code === 'needs_reconnect' ? 'refused' : 'unknown'
-      },
-    )
-    res.redirect(303, say(connection.id, outcome))
-  })
-
   // So that one can see a refresh: the provider gives a token that lives one second.
   router.post('/connected/:id/expire', ownForm, async (req, res) => {
     const connection = await linked.for(ownerOf(req)).get(String(req.params['id']))
@@ -150,7 +142,7 @@ function ownerOf(req: Request): string {
   return getAuth(req).subject ?? ''
 }
 
-const whats: readonly Done['what'][] = ['test', 'refused', 'unknown', 'expire', 'break']
+const whats: readonly Done['what'][] = ['expire', 'break']
 
 function doneOf({ query }: Request): Done | undefined {
   const what = whats.find((one) => one === query['did'])

@@ -1,6 +1,7 @@
 /** The folder with what the demo remembers over a restart. It is for one process at a time. */
 
 import { randomBytes } from 'node:crypto'
+import { createConnection } from 'node:net'
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { SettingsError } from './settings.js'
@@ -16,12 +17,15 @@ export interface DataFolder {
   release(): void
 }
 
-/** Throws a `SettingsError` when another process has it, or it cannot be written to. */
-export function openDataFolder(folder: string): DataFolder {
+/**
+ * `port` is the one that this process will listen on, by which others see that it runs. Throws a `SettingsError` when
+ * another process has the folder, or it cannot be written to.
+ */
+export async function openDataFolder(folder: string, port: number): Promise<DataFolder> {
   const path = (name: string) => join(folder, name)
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 })
-    takeLock(path('lock'))
+    await takeLock(path('lock'), port)
   } catch (cause) {
     if (cause instanceof SettingsError) throw cause
     throw new SettingsError(
@@ -49,25 +53,23 @@ export function keptSecret(folder: DataFolder, name: string): string {
   return made
 }
 
-/** A process that was killed leaves its lock behind; it counts for as long as that process lives. */
-function takeLock(file: string): void {
+/** A process that was killed leaves its lock behind: what counts is whether it answers. */
+async function takeLock(file: string, port: number): Promise<void> {
   const holder = Number(textOf(file))
-  if (isAlive(holder)) {
+  if (holder > 0 && (await answers(holder))) {
     throw new SettingsError(
-      `The demo runs already, as process ${holder}, and has the folder with the data. Stop it, or choose another folder by putting DATA=other in front of the command.`,
+      `The demo runs already, at http://localhost:${holder}, and has the folder with the data. Stop it, or choose another folder by putting DATA=other in front of the command.`,
     )
   }
-  writeFileSync(file, String(process.pid), { mode: 0o600 })
+  writeFileSync(file, String(port), { mode: 0o600 })
 }
 
-function isAlive(pid: number): boolean {
-  if (!Number.isInteger(pid) || pid <= 0 || pid === process.pid) return false
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return Object(error).code === 'EPERM'
-  }
+function answers(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createConnection({ port, host: 'localhost' })
+    socket.once('connect', () => resolve(true)).once('error', () => resolve(false))
+    socket.once('connect', () => socket.destroy())
+  })
 }
 
 function textOf(file: string): string | undefined {

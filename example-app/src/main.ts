@@ -19,7 +19,8 @@ try {
 
 async function start(settings: Settings): Promise<void> {
   const { port, storage, dataFolder, databaseUrl } = settings
-  const folder = dataFolder === undefined ? undefined : openDataFolder(dataFolder)
+  const folder =
+    dataFolder === undefined ? undefined : await openDataFolder(dataFolder, settings.projectsEuPort)
   const providers = providerClients(settings)
   const servers = [...(await startServices(settings)), ...(await startProviders(settings, providers, folder))]
   // Nobody waits for it: it is there before somebody has signed in.
@@ -37,6 +38,7 @@ async function start(settings: Settings): Promise<void> {
     close(servers)
     await database.then((opened) => opened.close()).catch(() => undefined)
     folder?.release()
+    process.exit()
   }
   process.once('SIGINT', stop)
   process.once('SIGTERM', stop)

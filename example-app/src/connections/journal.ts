@@ -32,7 +32,7 @@ export interface Journal {
 /** Entries of an owner that are kept. */
 const most = 30
 
-/** `names` of the providers, by their keys. */
+/** `names` of the providers, by their keys and by their origins. */
 export function createJournal(names: Readonly<Record<string, string>>): Journal {
   const entries = new Map<string, Entry[]>()
   const owners = new AsyncLocalStorage<string>()
@@ -50,13 +50,13 @@ export function createJournal(names: Readonly<Record<string, string>>): Journal 
       const headers = new Headers(init?.headers)
       if (short.getStore()) headers.set(lifetimeHeader, '1')
       const { method = 'GET' } = init ?? {}
-      const { host, pathname } = new URL(String(input))
-      const request = `${method} ${host}${pathname}`
+      const { origin, pathname } = new URL(String(input))
+      const request = `${names[origin] ?? origin}: ${method} ${pathname}`
       const startedAt = performance.now()
       try {
         const answer = await fetch(input, { ...init, headers })
         const took = Math.round(performance.now() - startedAt)
-        add({ kind: 'request', text: request, word: `${answer.status} in ${took} ms` })
+        add({ kind: 'request', text: request, word: `${answer.status}, ${took} ms` })
         return answer
       } catch (error) {
         add({ kind: 'request', text: request, word: 'no answer' })

@@ -8,7 +8,7 @@ import type { ProviderClients, Table } from './providers.js'
 
 /** What the user did just now to a connection. */
 export interface Done {
-  readonly what: 'test' | 'refused' | 'unknown' | 'expire' | 'break'
+  readonly what: 'expire' | 'break'
   readonly id: string
 }
 
@@ -42,7 +42,10 @@ export function connectionsPage(viewer: Viewer, page: ConnectionsPage): Html {
     'Connections',
     viewer,
     html`
-      <h1>Connections</h1>
+      <div class="title-row">
+        <h1>Connections</h1>
+        <p class="pages"><b>The app’s own page</b> <a href="/connections">The package’s ready page</a></p>
+      </div>
       <p class="lead">
         Your accounts at other services. You connect one once; from then on this app can use it for you, also
         while you are away.
@@ -58,7 +61,7 @@ export function connectionsPage(viewer: Viewer, page: ConnectionsPage): Html {
                 </ul>`
           }
           <h2>Connect ${list.length === 0 ? 'a service' : 'another account'}</h2>
-          <div class="cards">
+          <div class="cards services">
             ${Object.entries(providers).map(([key, provider]) => connectCard(key, provider, outcome))}
           </div>
           <p class="note">
@@ -79,6 +82,7 @@ function connectionItem(connection: ConnectionView, { clients }: ConnectionsPage
     provider_name: name,
     label,
     status,
+    reason,
     message,
     account_id: account,
     fields,
@@ -103,11 +107,11 @@ function connectionItem(connection: ConnectionView, { clients }: ConnectionsPage
           ? html`<a class="button primary small" href="/connected/${id}">Use it</a>`
           : action(id, 'reconnect', 'Connect again', 'primary')
       }
-      ${!isOver && own(id, 'test', 'Test')} ${!isOver && action(id, 'disconnect', 'Disconnect')}
-      ${action(id, 'remove', 'Remove', 'danger')}
+      ${(status === 'active' || reason === 'test_refused') && action(id, 'test', 'Test')}
+      ${!isOver && action(id, 'disconnect', 'Disconnect')} ${action(id, 'remove', 'Remove', 'danger')}
     </div>
     <details>
-      <summary>Rename, or break it</summary>
+      <summary>${status === 'active' ? 'Rename, or break it' : 'Rename'}</summary>
       <form method="post" action="/connections/${id}/rename" class="rename">
         ${back()}
         <label for="label-${id}">Label</label>
@@ -198,21 +202,33 @@ function fieldOf(id: string, name: string, field: ConnectionField, problem: stri
   </div>`
 }
 
-function outcomeNotice(outcome: ConnectOutcome, { list, providers }: ConnectionsPage): Html {
-  const { status, provider, connection, message, provider_error: error, hint } = outcome
+function outcomeNotice(outcome: ConnectOutcome, { list, providers }: ConnectionsPage): Html | undefined {
+  const { status, provider, connection: id } = outcome
   const name = providers[provider]?.name ?? provider
-  const label = list.find(({ id }) => id === connection)?.label ?? name
-  if (status === 'connected') return html`<p class="notice" role="status"><b>${label}</b> is connected.</p>`
-  if (status === 'reconnected') {
-    return html`<p class="notice" role="status">
-      <b>${label}</b> is connected again. It is the same connection as before.
-    </p>`
+  if (status === 'failed') return failureNotice(name, outcome)
+  const connection = list.find((one) => one.id === id)
+  const label = html`<b>${connection?.label ?? name}</b>`
+  const tested =
+    connection?.status === 'active'
+      ? html`${label} was tested just now, and works.`
+      : html`${label} was tested just now, and does not work any more.`
+  const words: Record<typeof status, Html> = {
+    connected: html`${label} is connected.`,
+    reconnected: html`${label} is connected again. It is the same connection as before.`,
+    renamed: html`It is called ${label} from now on.`,
+    tested,
+    disconnected: html`${label} is disconnected, and ${name} was told.`,
+    removed: html`A connection to ${label} is gone, and ${name} was told.`,
   }
-  const said = outcome.provider_error_description
+  return html`<p class="notice" role="status">${words[status]}</p>`
+}
+
+function failureNotice(name: string, outcome: ConnectOutcome): Html {
+  const { message, provider_error: error, provider_error_description: said, hint } = outcome
   return html`<div class="alert" role="alert">
-    <p><b>${name} was not connected.</b> ${message}</p>
+    <p><b>${name}: this did not work.</b> ${message}</p>
     ${error !== undefined && html`<p>${name} says: “${said ?? error}” <code>${error}</code></p>`}
-    ${hint !== undefined && html`<p class="hint">${hint}</p>`}
+    ${hint !== undefined && html`<p class="hint">For developers: ${hint}</p>`}
   </div>`
 }
 
@@ -220,15 +236,13 @@ function doneNotice({ what, id }: Done, list: readonly ConnectionView[]): Html |
   const connection = list.find((one) => one.id === id)
   if (!connection) return undefined
   const { label, provider_name: name } = connection
-  const words: Record<Done['what'], Html> = {
-    test: html`<b>${label}</b> was tested just now, and works.`,
-    refused: html`<b>${label}</b> was tested just now, and does not work any more.`,
-    unknown: html`${name} does not answer, so nothing is known of <b>${label}</b>, and nothing was changed.`,
-    expire: html`The access token of <b>${label}</b> is over. Use it: the app gets another one on the way.`,
-    break: html`${name} has ended the access to <b>${label}</b>. The app does not know yet: use it, or test
-      it.`,
-  }
-  return html`<p class="notice" role="status">${words[what]}</p>`
+  return html`<p class="notice" role="status">
+    ${
+      what === 'expire'
+        ? html`The access token of <b>${label}</b> is over. Use it: the app gets another one on the way.`
+        : html`${name} has ended the access to <b>${label}</b>. The app does not know yet: use it, or test it.`
+    }
+  </p>`
 }
 
 function journalPanel(journal: readonly Entry[]): Html {
@@ -238,11 +252,11 @@ function journalPanel(journal: readonly Entry[]): Html {
       journal.length === 0
         ? html`<p class="note">Requests to the services, and what the app hears of your connections.</p>`
         : html`<ol>
-            ${journal.slice(0, 16).map(
+            ${journal.slice(0, 20).map(
               ({ at, kind, text, word }) =>
                 html`<li class="${kind}">
                   <time datetime="${new Date(at).toISOString()}">${clock(at)}</time>
-                  <span>${text} ${word !== undefined && html`<code>${word}</code>`}</span>
+                  ${text} ${word !== undefined && html`<code>${word}</code>`}
                 </li>`,
             )}
           </ol>`

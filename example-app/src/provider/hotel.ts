@@ -40,7 +40,7 @@ export const hotel: Service = {
   key: 'hotel',
   name: 'Hotel (apaleo-like)',
   slogan: 'The front desk, wherever you are',
-  accountWord: 'house',
+  accountWord: 'hotel',
   accounts: houses,
   scopes: {
     offline_access: 'Keep access while you are away',
