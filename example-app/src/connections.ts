@@ -3,12 +3,21 @@
  * provider, coming back, renaming, disconnecting. The page `/connected` is the app's own.
  */
 
-import express, { type Request, type RequestHandler, type Router } from 'express'
-import { getAuth, isOAuthError, oauthConnections, OAuthError, requireLogin } from 'express-oauth-kit'
+import express, { type Request, type Router } from 'express'
+import {
+  getAuth,
+  isOAuthError,
+  oauthConnections,
+  OAuthError,
+  requireLogin,
+  type Connection,
+} from 'express-oauth-kit'
+import { ApiError } from './api-client.js'
 import type { ConnectionDatabase } from './connections/database.js'
 import { createJournal } from './connections/journal.js'
 import { connectionProviders, useOf, type ProviderClients } from './connections/providers.js'
 import { connectionsPage, missingPage, usePage, type Done } from './connections/views.js'
+import { awayFor } from './provider-server.js'
 import { sameOrigin } from './same-origin.js'
 import type { Viewer } from './views.js'
 
@@ -24,24 +33,27 @@ export interface ConnectionsOptions {
 export function connections(
   options: ConnectionsOptions | undefined,
   { baseUrl, viewer }: { baseUrl: string; viewer: (req: Request) => Viewer },
-): RequestHandler {
+): Router {
+  const router = express.Router()
+  // Whoever is not signed in need not wait for the database.
+  router.get(/^\/connected(\/|$)/, requireLogin())
   if (!options) {
-    return express.Router().get('/connected', requireLogin(), (req, res) => {
+    return router.get('/connected', (req, res) => {
       res.send(missingPage(viewer(req)).markup)
     })
   }
   const opened = options.database.then((database) =>
     connectionsRouter({ ...options, database, baseUrl, viewer }),
   )
-  // Whoever needs it is told.
+  // Said at once, and to everybody who comes here.
   opened.catch((error: unknown) => console.error(error))
-  return (req, res, next) => {
+  return router.use((req, res, next) => {
     if (!/^\/connect(ed|ions)(\/|$)/.test(req.path)) return next()
     return opened.then(
-      (router) => router(req, res, next),
+      (ready) => ready(req, res, next),
       (cause: unknown) => next(new OAuthError('store_unavailable', { cause })),
     )
-  }
+  })
 }
 
 function connectionsRouter({
@@ -99,7 +111,9 @@ function connectionsRouter({
     const connection = await linked.for(ownerOf(req)).get(req.params.id)
     const started = performance.now()
     const tables = await useOf(connection, clients).catch((error: unknown) => {
-      if (isOAuthError(error) && error.code === 'needs_reconnect') return undefined
+      const isAway = error instanceof ApiError || isServerAway(error)
+      if (isAway) res.status(502)
+      if (isAway || (isOAuthError(error) && error.code === 'needs_reconnect')) return undefined
       throw error
     })
     const took = Math.round(performance.now() - started)
@@ -122,27 +136,43 @@ function connectionsRouter({
 
   // Does what the user could do in the settings of the provider. The app is not told.
   router.post('/connected/:id/break', ownForm, async (req, res) => {
-    const { id, provider, provider_name, account_id } = await linked
-      .for(ownerOf(req))
-      .get(String(req.params['id']))
-    const { url } = clients[provider as keyof ProviderClients]
-    await fetch(`${url}/settings/${encodeURIComponent(account_id)}/remove`, {
-      method: 'POST',
-      headers: { origin: url },
-      redirect: 'manual',
-    })
+    const connection = await linked.for(ownerOf(req)).get(String(req.params['id']))
+    const { id, provider_name, account_id } = connection
+    await post(connection, `/settings/${encodeURIComponent(account_id)}/remove`)
     journal.note('plain', `At ${provider_name}, the access of this app was removed. Nobody tells the app.`)
     res.redirect(303, say(id, 'break'))
   })
 
+  router.post('/connected/:id/away', ownForm, async (req, res) => {
+    const connection = await linked.for(ownerOf(req)).get(String(req.params['id']))
+    await post(connection, '/away')
+    journal.note('plain', `${connection.provider_name} is away for ${awayFor} seconds.`)
+    res.redirect(303, say(connection.id, 'away'))
+  })
+
   return router
+
+  /** At the provider, and in its name. One that is away hears nothing. */
+  async function post({ provider }: Connection, path: string): Promise<void> {
+    const { url } = clients[provider as keyof ProviderClients]
+    await fetch(url + path, { method: 'POST', headers: { origin: url }, redirect: 'manual' }).catch(
+      (cause: unknown) => {
+        throw new ApiError(`${url} cannot be reached`, { cause })
+      },
+    )
+  }
+}
+
+/** No token could be had, which says nothing about the connection. */
+function isServerAway(error: unknown): boolean {
+  return isOAuthError(error) && error.code === 'server_unavailable'
 }
 
 function ownerOf(req: Request): string {
   return getAuth(req).subject ?? ''
 }
 
-const whats: readonly Done['what'][] = ['expire', 'break']
+const whats: readonly Done['what'][] = ['expire', 'break', 'away']
 
 function doneOf({ query }: Request): Done | undefined {
   const what = whats.find((one) => one === query['did'])

@@ -26,6 +26,8 @@ export interface ProviderServerOptions {
 
 /** Seconds. */
 const accessTokenLifetime = 2 * 60
+/** How long it is away when somebody wants to see that. */
+export const awayFor = 20
 const year = 365 * 24 * 60 * 60
 
 export function createProviderServer(options: ProviderServerOptions): Express {
@@ -36,6 +38,16 @@ export function createProviderServer(options: ProviderServerOptions): Express {
 
   const app = express()
   app.disable('x-powered-by')
+  // On request, so that the app can show what it does then.
+  let awayUntil = 0
+  app.post('/away', sameOrigin(issuer), (_req, res) => {
+    awayUntil = Date.now() + awayFor * 1000
+    res.status(204).end()
+  })
+  app.use((req, _res, next) => {
+    if (Date.now() < awayUntil) req.socket.destroy()
+    else next()
+  })
   app.use(assets)
   app.get('/', (_req, res) => {
     res.set(pageHeaders()).send(startPage(service).markup)

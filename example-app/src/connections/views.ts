@@ -8,7 +8,7 @@ import type { ProviderClients, Table } from './providers.js'
 
 /** What the user did just now to a connection. */
 export interface Done {
-  readonly what: 'expire' | 'break'
+  readonly what: 'expire' | 'break' | 'away'
   readonly id: string
 }
 
@@ -126,6 +126,10 @@ function connectionItem(connection: ConnectionView, { clients }: ConnectionsPage
             <small>The next use needs another one, and gets it.</small>
           </li>
           <li>
+            ${own(id, 'away', `Let ${name} be away for a moment`)}
+            <small>Nothing is lost by that: try what you like meanwhile.</small>
+          </li>
+          <li>
             ${own(id, 'break', 'Break it: remove access at the provider', 'danger')}
             <small
               >As in <a href="${settings}">your settings there</a>. The app finds out when it needs it.</small
@@ -217,18 +221,30 @@ function outcomeNotice(outcome: ConnectOutcome, { list, providers }: Connections
     reconnected: html`${label} is connected again. It is the same connection as before.`,
     renamed: html`It is called ${label} from now on.`,
     tested,
-    disconnected: html`${label} is disconnected, and ${name} was told.`,
-    removed: html`A connection to ${label} is gone, and ${name} was told.`,
+    disconnected: html`${label} is disconnected. The app uses it no more.`,
+    removed: html`A connection to ${label} is forgotten.`,
   }
   return html`<p class="notice" role="status">${words[status]}</p>`
 }
 
+/** Where this app knows better what to say than the package; and whether the hint is for the user. */
+const ownWords: Readonly<Record<string, readonly [text: string | undefined, isForUsers?: boolean]>> = {
+  access_denied: ['You did not allow it, so nothing was connected. You can try again.'],
+  invalid_server_response: [
+    'It did not say whose account this is. Does what you chose belong to the account?',
+  ],
+  upstream_unavailable: ['It does not answer just now. Nothing has changed: try again in a moment.'],
+  server_unavailable: ['It does not answer just now. Nothing has changed: try again in a moment.'],
+  other_account: [undefined, true],
+}
+
 function failureNotice(name: string, outcome: ConnectOutcome): Html {
-  const { message, provider_error: error, provider_error_description: said, hint } = outcome
+  const { message, error: code = '', provider_error: error, provider_error_description: said, hint } = outcome
+  const [text = message, isForUsers = false] = ownWords[code] ?? []
   return html`<div class="alert" role="alert">
-    <p><b>${name}: this did not work.</b> ${message}</p>
+    <p><b>${name}: this did not work.</b> ${text}</p>
     ${error !== undefined && html`<p>${name} says: “${said ?? error}” <code>${error}</code></p>`}
-    ${hint !== undefined && html`<p class="hint">For developers: ${hint}</p>`}
+    ${hint !== undefined && html`<p class="hint">${!isForUsers && 'For developers: '}${hint}</p>`}
   </div>`
 }
 
@@ -236,13 +252,13 @@ function doneNotice({ what, id }: Done, list: readonly ConnectionView[]): Html |
   const connection = list.find((one) => one.id === id)
   if (!connection) return undefined
   const { label, provider_name: name } = connection
-  return html`<p class="notice" role="status">
-    ${
-      what === 'expire'
-        ? html`The access token of <b>${label}</b> is over. Use it: the app gets another one on the way.`
-        : html`${name} has ended the access to <b>${label}</b>. The app does not know yet: use it, or test it.`
-    }
-  </p>`
+  const words: Record<Done['what'], Html> = {
+    expire: html`The access token of <b>${label}</b> is over. Use it: the app gets another one on the way.`,
+    break: html`${name} has ended the access to <b>${label}</b>. The app does not know yet: use it, or test
+      it.`,
+    away: html`${name} answers nobody for some seconds. Use <b>${label}</b>, or test it.`,
+  }
+  return html`<p class="notice" role="status">${words[what]}</p>`
 }
 
 function journalPanel(journal: readonly Entry[]): Html {
@@ -291,9 +307,15 @@ export function usePage(
                 <a class="button" href="/connected/${id}">Ask again</a>
                 <a class="button" href="/connected">Back to the connections</a>
               </div>`
-          : html`<p class="alert" role="alert">${message ?? `${name} is not connected.`}</p>
+          : html`<p class="alert" role="alert">
+                ${message ?? `${name} does not answer as it should. The connection is as it was: try again in a moment.`}
+              </p>
               <div class="actions">
-                ${status !== 'active' && action(id, 'reconnect', 'Connect again', 'primary')}
+                ${
+                  status === 'active'
+                    ? html`<a class="button primary small" href="/connected/${id}">Try again</a>`
+                    : action(id, 'reconnect', 'Connect again', 'primary')
+                }
                 <a class="button small" href="/connected">Back to the connections</a>
               </div>`
       }
