@@ -23,6 +23,8 @@ describe.skipIf(!hasChromium)('connections in the demo', () => {
   afterAll(() => browser?.close())
   beforeEach(async () => {
     context = await browser.newContext()
+    // The very first start fills the folder, which takes long where the machine has much to do.
+    context.setDefaultTimeout(60_000)
     page = await context.newPage()
   })
   afterEach(async () => {

@@ -44,7 +44,7 @@ export function connectionsPage(viewer: Viewer, page: ConnectionsPage): Html {
     html`
       <div class="title-row">
         <h1>Connections</h1>
-        <p class="pages"><b>The app’s own page</b> <a href="/connections">The package’s ready page</a></p>
+        <p class="pages"><b>The app’s page</b> <a href="/connections">The ready page</a></p>
       </div>
       <p class="lead">
         Your accounts at other services. You connect one once; from then on this app can use it for you, also
@@ -354,9 +354,9 @@ export function missingPage(viewer: Viewer): Html {
       <section class="narrow">
         <h1>Not in this demo</h1>
         <p class="lead">
-          Connections are kept in a folder here, by a database inside of the app, and two processes cannot
-          share that. Start the demo with <code>npm start</code> to see them, or give the cluster a PostgreSQL
-          by <code>DATABASE_URL</code>.
+          Connections are kept in a folder, by a database inside of the app, and the two processes of this
+          demo cannot share that. Start it with <code>npm start</code> to see them. In production, a
+          PostgreSQL keeps them for any number of processes.
         </p>
         <p class="actions"><a class="button" href="/">To the start page</a></p>
       </section>
