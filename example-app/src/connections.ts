@@ -176,5 +176,5 @@ const whats: readonly Done['what'][] = ['expire', 'break', 'away']
 
 function doneOf({ query }: Request): Done | undefined {
   const what = whats.find((one) => one === query['did'])
-  return what && { what, id: String(query['to']) }
+  return what && { what, id: typeof query['to'] === 'string' ? query['to'] : '' }
 }

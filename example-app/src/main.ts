@@ -40,8 +40,8 @@ async function start(settings: Settings): Promise<void> {
     folder?.release()
     process.exit()
   }
-  process.once('SIGINT', stop)
-  process.once('SIGTERM', stop)
+  process.once('SIGINT', () => void stop())
+  process.once('SIGTERM', () => void stop())
   const place = storage === 'cookie' ? 'sealed cookies' : 'the session store'
   const kept =
     databaseUrl !== undefined

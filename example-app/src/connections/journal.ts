@@ -50,7 +50,7 @@ export function createJournal(names: Readonly<Record<string, string>>): Journal 
       const headers = new Headers(init?.headers)
       if (short.getStore()) headers.set(lifetimeHeader, '1')
       const { method = 'GET' } = init ?? {}
-      const { origin, pathname } = new URL(String(input))
+      const { origin, pathname } = new URL(input instanceof Request ? input.url : input)
       const request = `${names[origin] ?? origin}: ${method} ${pathname}`
       const startedAt = performance.now()
       try {
@@ -76,6 +76,8 @@ export function createJournal(names: Readonly<Record<string, string>>): Journal 
 }
 
 function inWords(event: OAuthEvent, name: string): Omit<Entry, 'at'> | undefined {
+  // Of all the others, nothing is said here.
+  // oxlint-disable-next-line typescript/switch-exhaustiveness-check -- there will be more of them
   switch (event.type) {
     case 'connected':
       return { kind: 'good', text: `${name} is connected.` }

@@ -38,7 +38,7 @@ export function interactions(provider: Provider, service: Service): Router {
     const known = session?.uid === undefined ? undefined : await provider.Session.findByUid(session.uid)
     await known?.destroy()
     const again = Object.entries(params).filter((entry): entry is [string, string] => text(entry[1]) !== '')
-    res.redirect(303, `/auth?${new URLSearchParams(again)}`)
+    res.redirect(303, `/auth?${new URLSearchParams(again).toString()}`)
   })
 
   router.post('/interaction/:uid/consent', async (req, res) => {
