@@ -113,7 +113,7 @@ describe.skipIf(!hasChromium)('connections in the demo', () => {
 
   test(
     'a restart finds what was connected, and refreshes what ran out meanwhile',
-    { timeout: 60_000 },
+    { timeout: 180_000 },
     async () => {
       const folder = mkdtempSync(join(tmpdir(), 'demo-data-'))
       try {
