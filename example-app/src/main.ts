@@ -23,11 +23,21 @@ async function start(settings: Settings): Promise<void> {
     dataFolder === undefined ? undefined : await openDataFolder(dataFolder, settings.projectsEuPort)
   const providers = providerClients(settings)
   const servers = [...(await startServices(settings)), ...(await startProviders(settings, providers, folder))]
-  // Nobody waits for it: it is there before somebody has signed in.
-  const database = openDatabase(folder?.path('connections'), databaseUrl)
+  const databaseFolder = databaseUrl === undefined ? folder?.path('connections') : undefined
+  const isFirstStart = databaseFolder !== undefined && !existsSync(databaseFolder)
+  const database = openDatabase(databaseFolder, databaseUrl)
+  // That fills the folder, for seconds in which this process could answer nobody in time. Later it takes a moment, for which
+  // nobody waits: it is there before somebody has signed in.
+  if (isFirstStart) {
+    console.log(`  The folder ${dataFolder} is being made. That happens once.`)
+    await database
+  }
   const secret = folder ? keptSecret(folder, 'secret') : randomBytes(32).toString('base64url')
+  // Whoever is signed in stays so over a restart, too.
+  const isCookieSecretKept = folder !== undefined && !process.env['COOKIE_SECRET']
   const app = createApp({
     ...settings,
+    ...(isCookieSecretKept && { secret: keptSecret(folder, 'cookie-secret') }),
     // Enough for one process. With several, see cluster.ts.
     store: memoryStore(),
     connections: { database, providers, secret },

@@ -128,8 +128,6 @@ describe.skipIf(!hasChromium)('connections in the demo', () => {
         await demo.stop()
 
         demo = await startDemo({ DATA: folder }, 'main.js', demo.ports)
-        await page.goto(`${demo.url}/connected`)
-        if (page.url().startsWith(demo.issuer)) await signInAs('alice', page)
         await use(label)
         await page.getByRole('cell', { name: 'Suite' }).waitFor()
         await page.goto(`${demo.url}/connected`)
