@@ -22,6 +22,7 @@ import {
 } from 'express-oauth-kit'
 import session from 'express-session'
 import { apiClient, fetchWith } from './api-client.js'
+import { connections, type ConnectionsOptions } from './connections.js'
 import { assets, pageHeaders } from './page.js'
 import { explain } from './problems.js'
 import type { NewProject } from './projects.js'
@@ -50,6 +51,8 @@ export interface AppOptions {
   store: Store
   /** Where express-session keeps its sessions. Default: in memory, which is right for one instance. */
   sessionStore?: session.Store
+  /** What it takes to connect accounts elsewhere. Without it, a page says that they cannot be. */
+  connections?: ConnectionsOptions
   /** The name of this instance, where there are several. */
   instance?: string
 }
@@ -112,6 +115,9 @@ export function createApp(options: AppOptions): Express {
 
   // The same app as a single page, which calls the API through this server.
   app.use(spa({ issuer, apiUrl, login, watch }))
+
+  // Accounts elsewhere, which the user connects and the app uses.
+  app.use(connections(options.connections, { baseUrl, viewer }))
 
   // For everybody: the guard makes sure that whoever is greeted by name is signed in still, here and elsewhere.
   app.get('/', optionalLogin(), (req, res) => {

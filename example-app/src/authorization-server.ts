@@ -148,7 +148,7 @@ async function fetchAnywhere(url: string | URL | Request, options: RequestInit =
 }
 
 /** A client may ask for a shorter life, so that the demo can show the end of a token without waiting for minutes. */
-function wantedLifetime(ctx: KoaContextWithOIDC, most: number): number {
+export function wantedLifetime(ctx: KoaContextWithOIDC, most: number): number {
   const wanted = Number(ctx.get(lifetimeHeader))
   return Number.isInteger(wanted) && wanted > 0 ? Math.min(wanted, most) : most
 }

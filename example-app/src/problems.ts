@@ -42,7 +42,13 @@ const words: Record<string, readonly [title: string, text: string]> = {
   access_denied: ['You did not allow it', 'Nothing was shared and nothing has changed. You can try again.'],
   missing_credentials: ['Please sign in', 'Your sign-in is over. Sign in again to go on.'],
   login_required: ['Please sign in', 'Your sign-in is over. Sign in again to go on.'],
-  unknown_state: ['This sign-in is over', 'It was finished already, or took too long. Please start again.'],
+  connection_not_found: ['There is no such connection', 'It was removed, or it is somebody else’s.'],
+  other_user: [
+    'Nothing was connected',
+    'You signed out on the way, or somebody else signed in. Sign in, and connect it again.',
+  ],
+  invalid_callback: ['This is over', 'It was finished already, or did not begin here. Please start again.'],
+  unknown_state: ['This is over', 'It was finished already, or took too long. Please start again.'],
   csrf_rejected: [
     'This came from elsewhere',
     'The form was not sent by a page of this app, so nothing was done.',

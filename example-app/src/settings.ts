@@ -6,6 +6,9 @@ export interface Settings {
   readonly port: number
   readonly apiPort: number
   readonly authorizationServerPort: number
+  /** The two providers whose accounts can be connected. */
+  readonly projectsEuPort: number
+  readonly hotelPort: number
   readonly baseUrl: string
   /** Where the API is. Its own when the demo serves it, on `apiPort`. */
   readonly apiUrl: string
@@ -20,6 +23,10 @@ export interface Settings {
   readonly audience: string
   readonly storage: 'cookie' | 'session'
   readonly secret: string
+  /** The folder that connections and the providers' grants are kept in; nothing when they are kept in memory. */
+  readonly dataFolder: string | undefined
+  /** A PostgreSQL that keeps the connections instead of the folder. */
+  readonly databaseUrl: string | undefined
 }
 
 /** A mistake that its message explains to whoever starts the demo. */
@@ -34,8 +41,12 @@ export function readSettings(env: Readonly<Record<string, string | undefined>>):
   const port = portNumber('PORT', get('PORT'), 3000)
   const apiPort = portNumber('API_PORT', get('API_PORT'), 4001)
   const authorizationServerPort = portNumber('AS_PORT', get('AS_PORT'), 4000)
-  if (new Set([port, apiPort, authorizationServerPort]).size < 3) {
-    throw new SettingsError('PORT, API_PORT and AS_PORT must be three different numbers.')
+  const projectsEuPort = portNumber('PROJECTS_EU_PORT', get('PROJECTS_EU_PORT'), 4002)
+  const hotelPort = portNumber('HOTEL_PORT', get('HOTEL_PORT'), 4003)
+  if (new Set([port, apiPort, authorizationServerPort, projectsEuPort, hotelPort]).size < 5) {
+    throw new SettingsError(
+      'PORT, API_PORT, AS_PORT, PROJECTS_EU_PORT and HOTEL_PORT must be five different numbers.',
+    )
   }
 
   const issuer = get('ISSUER')
@@ -55,12 +66,15 @@ export function readSettings(env: Readonly<Record<string, string | undefined>>):
   if (Buffer.byteLength(secret) < 32)
     throw new SettingsError('COOKIE_SECRET must have at least 32 characters.')
 
+  const data = get('DATA') ?? 'data'
   const apiUrl = get('API_URL') ?? `http://localhost:${apiPort}`
   const resource = get('RESOURCE') ?? (issuer === undefined ? apiUrl : undefined)
   return {
     port,
     apiPort,
     authorizationServerPort,
+    projectsEuPort,
+    hotelPort,
     baseUrl: `http://localhost:${port}`,
     apiUrl,
     servesApi: get('API_URL') === undefined,
@@ -74,6 +88,8 @@ export function readSettings(env: Readonly<Record<string, string | undefined>>):
     audience: get('AUDIENCE') ?? resource ?? apiUrl,
     storage,
     secret,
+    dataFolder: data === 'memory' ? undefined : data,
+    databaseUrl: get('DATABASE_URL'),
   }
 }
 

@@ -61,6 +61,7 @@ export function homePage(viewer: Viewer, auth: Auth): Html {
         ${card('/admin', 'Read the report', 'For administrators only: not everybody is let in.', 'admin:read')}
         ${card('/sign-ins', 'See who signed in', 'For people whom the server calls an administrator.', 'admin')}
         ${card('/recovery-codes', 'See your recovery codes', 'Asks for your password, unless you gave it just now.')}
+        ${card('/connected', 'Connect other services', 'Accounts elsewhere, which the app uses for you from then on.')}
         ${card('/session', 'Look at your session', 'What the app knows about you.')}
         ${card('/spa', 'Work in a single page', 'The projects again, by a script that never sees a token.')}
       </div>
@@ -423,13 +424,15 @@ export function messagePage(
   )
 }
 
-function layout(title: string, viewer: Viewer, content: Html): Html {
+/** The frame of every page. `style` is a further stylesheet of `public`. */
+export function layout(title: string, viewer: Viewer, content: Html, style?: string): Html {
   const { auth, path, instance } = viewer
   const link = (href: string, text: string) =>
     html`<a href="${href}" ${path === href && trusted('aria-current="page"')}>${text}</a>`
   const signedIn = () => html`
     <nav aria-label="Main">
-      ${link('/projects', 'Projects')} ${link('/admin', 'Report')} ${link('/session', 'Session')}
+      ${link('/projects', 'Projects')} ${link('/connected', 'Connections')} ${link('/admin', 'Report')}
+      ${link('/session', 'Session')}
     </nav>
     <form method="post" action="/logout" class="user">
       <span>${auth && nameOf(auth)}</span>
@@ -444,6 +447,7 @@ function layout(title: string, viewer: Viewer, content: Html): Html {
         <title>${title} – Projects</title>
         <link rel="icon" href="/projects.svg" />
         <link rel="stylesheet" href="/style.css" />
+        ${style !== undefined && html`<link rel="stylesheet" href="/${style}" />`}
       </head>
       <body>
         <header class="top">
@@ -463,7 +467,7 @@ function nameOf({ claims, subject }: Auth): string {
   return typeof claims['name'] === 'string' ? claims['name'] : (subject ?? 'you')
 }
 
-function badge(scope: string): Html {
+export function badge(scope: string): Html {
   return html`<code class="badge">${scope}</code>`
 }
 
@@ -472,7 +476,7 @@ function date(iso: string): Html {
   return html`<time datetime="${iso}">${text}</time>`
 }
 
-function time(seconds: number): Html {
+export function time(seconds: number): Html {
   const moment = new Date(seconds * 1000)
   const text = moment.toLocaleString('en-GB', { dateStyle: 'medium', timeStyle: 'long' })
   return html`<time datetime="${moment.toISOString()}">${text}</time>`

@@ -8,6 +8,7 @@ import { listening, stopped } from './listening.js'
 export interface Demo {
   readonly url: string
   readonly issuer: string
+  readonly ports: readonly string[]
   /** What it printed so far. */
   output(): string
   /** Waits until it has printed this. */
@@ -15,15 +16,28 @@ export interface Demo {
   stop(): Promise<void>
 }
 
-/** `program` is `main.js`, one process, or `cluster.js`, several. */
+/**
+ * `program` is `main.js`, one process, or `cluster.js`, several. `ports` are those of a demo before, which it takes the place
+ * of. What it remembers is in memory, unless DATA names a folder.
+ */
 export async function startDemo(
   environment: Readonly<Record<string, string>>,
   program = 'main.js',
+  ports?: readonly string[],
 ): Promise<Demo> {
-  const [port, apiPort, serverPort] = await freePorts(3)
+  const [port, apiPort, serverPort, projectsEuPort, hotelPort] = ports ?? (await freePorts(5))
   const demo = spawn(process.execPath, [`dist/${program}`], {
     cwd: 'example-app',
-    env: { ...process.env, PORT: port, API_PORT: apiPort, AS_PORT: serverPort, ...environment },
+    env: {
+      ...process.env,
+      PORT: port,
+      API_PORT: apiPort,
+      AS_PORT: serverPort,
+      PROJECTS_EU_PORT: projectsEuPort,
+      HOTEL_PORT: hotelPort,
+      DATA: 'memory',
+      ...environment,
+    },
   })
   let output = ''
   const url = `http://localhost:${port}`
@@ -38,6 +52,7 @@ export async function startDemo(
   })
   return {
     url,
+    ports: [port, apiPort, serverPort, projectsEuPort, hotelPort].map(String),
     issuer: `http://localhost:${serverPort}`,
     output: () => output,
     async printed(text) {
