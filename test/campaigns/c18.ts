@@ -285,7 +285,7 @@ async function figuresOf(ground: Ground, linked: readonly Linked[]): Promise<Fig
       atMost(
         `${name}: refreshes in ${tally.cycles[name]} cycles`,
         refreshes[name],
-        Math.floor(tally.cycles[name] * 1.02),
+        Math.ceil(tally.cycles[name] * 1.02),
       ),
     ),
     exactly('eu: families revoked', await eu.call('revoked'), 0),
