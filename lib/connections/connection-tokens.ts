@@ -2,7 +2,6 @@
 
 import { isOAuthError, OAuthError } from '../errors.js'
 import type { Emit } from '../events.js'
-import { refreshTokenGrant } from '../oauth/refresh-token.js'
 import type { AccessToken, TokenSet } from '../oauth/token-set.js'
 import { apiNonces } from '../tokens/api-nonces.js'
 import { bearerToken, dpopToken } from '../tokens/api-token.js'
@@ -17,25 +16,40 @@ import type { Provider } from './provider.js'
 import type { ConnectionApiTokens, ProviderServer } from './provider-server.js'
 import { needsReconnect, notedStanding, type NeedsReconnectReason, type Standing } from './standing.js'
 
-/** What a connection works with. */
-export interface UsableConnection {
+/** Where the requests of a connection go. */
+export interface ConnectionPlace {
   readonly provider: Provider
   readonly server: ProviderServer
+}
+
+/** What a connection works with. */
+export interface UsableConnection extends ConnectionPlace {
   readonly grant: ConnectionGrant
+}
+
+/** `mayTry`: also where the API has refused the connection before. Default false. */
+export interface ConnectionDemand extends TokenDemand {
+  readonly mayTry?: boolean
 }
 
 export interface ConnectionTokens {
   /** How it stands, by what is noted and by what the app is set up for. Nothing is asked. */
   standing(record: ConnectionRecord): Standing
+  /** Where its requests go, before its tokens are looked at. Throws `needs_reconnect`. */
+  place(record: ConnectionRecord, options?: Pick<ConnectionDemand, 'mayTry'>): ConnectionPlace
+  /** What it works with. Throws `needs_reconnect`. */
+  usable(record: ConnectionRecord, options?: Pick<ConnectionDemand, 'mayTry'>): Promise<UsableConnection>
   /**
    * An access token that is good. Throws `needs_reconnect` when there is none and none can be had without the user,
    * `connection_not_found`, and what asking the server throws.
    */
-  accessToken(id: string, demand: TokenDemand): Promise<AccessToken>
-  /** The same for requests to the provider's APIs. `mayTry`: also where the API has refused the connection before. */
-  apiTokens(id: string, server: ProviderServer, options?: { mayTry: boolean }): ConnectionApiTokens
-  /** What it works with. Throws `needs_reconnect`. */
-  usable(record: ConnectionRecord, options?: { mayTry: boolean }): Promise<UsableConnection>
+  accessToken(record: ConnectionRecord, demand: ConnectionDemand): Promise<AccessToken>
+  /** The same for requests to the provider's APIs. The first goes by `record` as it is; what comes later looks again. */
+  apiTokens(
+    record: ConnectionRecord,
+    server: ProviderServer,
+    options?: Pick<ConnectionDemand, 'mayTry'>,
+  ): ConnectionApiTokens
   /** Notes that it does not work any more, unless its tokens are others than those of `grant` meanwhile. */
   condemn(
     record: ConnectionRecord,
@@ -45,12 +59,15 @@ export interface ConnectionTokens {
   /** Runs while nobody refreshes it. */
   alone<T>(record: ConnectionRecord, task: () => Promise<T>): Promise<T>
   /**
-   * Revokes tokens, unless another connection lives by the same account: many servers end all that they granted to it.
-   * Whether nothing is left to do.
+   * Revokes tokens that were just granted, unless another connection lives by the same account: many servers end all that
+   * they granted to it. Whether nothing is left to do.
    */
   revoke(account: ProviderAccount, server: ProviderServer, tokens: TokenSet): Promise<boolean>
-  /** The newest tokens of a grant, also those that nobody could keep. */
-  newest: Outcomes['newest']
+  /**
+   * Revokes what is left of the tokens of a connection that was ended, and forgets them when that is done. They go nowhere
+   * but to the server that it was made with. What could not be revoked stays sealed in the row.
+   */
+  giveUp(ended: ConnectionRecord): Promise<ConnectionRecord>
 }
 
 export interface ConnectionTokensOptions {
@@ -64,124 +81,180 @@ export interface ConnectionTokensOptions {
   now: () => number
 }
 
+/** A connection whose tokens are about to be replaced. */
+interface HeldConnection extends UsableConnection {
+  readonly record: ConnectionRecord
+}
+
+/** Times that a connection is looked at again, because somebody changed it while its server was asked. */
+const mostLooks = 5
+
 export function createConnectionTokens(options: ConnectionTokensOptions): ConnectionTokens {
   const { store, changes, providers, seal, outcomes, emit, now } = options
   const nonces = apiNonces()
 
-  async function usable(record: ConnectionRecord, { mayTry } = { mayTry: false }): Promise<UsableConnection> {
+  function located(record: ConnectionRecord): { standing: Standing; place?: ConnectionPlace; name: string } {
+    const noted = notedStanding(record)
     const provider = providers.get(record.provider)
     const name = provider?.name ?? record.provider
-    const { status, reason } = standing(record)
-    const isWorthATry = mayTry && reason === 'test_refused'
-    if (status === 'disconnected') throw needsReconnect('disconnected', name)
-    if (reason !== undefined && !isWorthATry) throw needsReconnect(reason, name)
-    const grant = seal.open(record)
-    if (!provider || !grant) throw needsReconnect(provider ? 'unreadable' : 'provider_removed', name)
-    return { provider, server: provider.server(record.fields), grant }
+    if (noted.status === 'disconnected') return { standing: noted, name }
+    const server = provider && serverOf(record, provider)
+    const reason = provider ? 'configuration_changed' : 'provider_removed'
+    if (!provider || !server) return { standing: { status: 'needs_reconnect', reason }, name }
+    return { standing: noted, place: { provider, server }, name }
   }
 
   function standing(record: ConnectionRecord): Standing {
-    const noted = notedStanding(record)
-    if (noted.status === 'disconnected') return noted
-    const provider = providers.get(record.provider)
-    if (!provider) return { status: 'needs_reconnect', reason: 'provider_removed' }
-    if (!isSameServer(record, provider)) return { status: 'needs_reconnect', reason: 'configuration_changed' }
-    if (noted.status === 'active' && !seal.open(record))
-      return { status: 'needs_reconnect', reason: 'unreadable' }
-    return noted
+    const found = located(record).standing
+    const isUnreadable = found.status === 'active' && !seal.open(record)
+    return isUnreadable ? { status: 'needs_reconnect', reason: 'unreadable' } : found
   }
 
-  async function accessToken(id: string, demand: TokenDemand & { mayTry?: boolean }): Promise<AccessToken> {
-    for (let attempt = 1; ; attempt++) {
-      const record = await changes.get(id)
-      const { provider, server, grant } = await usable(record, { mayTry: demand.mayTry ?? false })
-      const { isGood, isDue, isRefusedInVain } = createFreshness({ dpopKeys: server.dpopKeys, now })
-      const kept = grant.tokens
-      if (!isDue(kept, demand)) return kept
-      // Whoever asked for them may have been killed before it could keep them.
-      const tokens = await outcomes.newest(kept)
-      if (tokens !== kept) await save(record, grant, tokens)
-      if (!isDue(tokens, demand) || isRefusedInVain(tokens, tokens, demand)) return tokens
-      const isServing = isGood(tokens, { ...demand, forceRefresh: false, minimumLifetime: 0 })
-      try {
-        if (!isRefreshable(tokens)) {
-          if (isServing && !demand.forceRefresh) return tokens
-          throw needsReconnect('expired', provider.name)
-        }
-        return (await refresh(record, { provider, server, grant }, tokens, demand)).access
-      } catch (error) {
-        const reason = isFinalRefusal(error)
-          ? 'refresh_refused'
-          : isReason(error, 'expired') && !isServing
-            ? 'expired'
-            : undefined
-        if (reason === undefined) {
-          if (isServing && !demand.forceRefresh && !isReason(error)) return tokens
-          throw error
-        }
-        const judged = await condemn(record, { ...grant, tokens }, reason)
-        // Somebody else has renewed them meanwhile.
-        if (judged.status === 'active' && attempt === 1) continue
-        throw needsReconnect(reason, provider.name, isOAuthError(error) ? error : undefined)
-      }
+  const place: ConnectionTokens['place'] = (record, { mayTry = false } = {}) => {
+    const { standing: found, place: there, name } = located(record)
+    if (found.status === 'disconnected') throw needsReconnect('disconnected', name)
+    const isWorthATry = mayTry && found.reason === 'test_refused'
+    if (found.reason !== undefined && !isWorthATry) throw needsReconnect(found.reason, name)
+    if (!there) throw needsReconnect('configuration_changed', name)
+    return there
+  }
+
+  function held(record: ConnectionRecord, demand?: Pick<ConnectionDemand, 'mayTry'>): HeldConnection {
+    const there = place(record, demand)
+    const grant = seal.open(record)
+    if (!grant) throw needsReconnect('unreadable', there.provider.name)
+    return { ...there, record, grant }
+  }
+
+  const accessToken: ConnectionTokens['accessToken'] = async (record, demand) => {
+    let current = record
+    for (let look = 1; look <= mostLooks; look++) {
+      const connection = held(current, demand)
+      const { tokens } = connection.grant
+      const { isDue } = freshnessAt(connection)
+      const token = isDue(tokens, demand) ? await renewed(connection, demand) : tokens
+      if (token) return token
+      current = await changes.get(record.id)
     }
+    throw new OAuthError('server_unavailable', { reason: 'under_way', headers: { 'retry-after': '1' } })
   }
 
-  function refresh(
-    record: ConnectionRecord,
-    { provider, server, grant }: UsableConnection,
-    replaced: TokenSet,
-    demand: TokenDemand,
-  ): Promise<RenewedTokens> {
-    const { isGood, nextReplacement } = createFreshness({ dpopKeys: server.dpopKeys, now })
-    const { id } = record
-    return options.refresher(record.provider).refresh({
-      family: familyOf(record),
+  /** Another token, or the old one where it serves; nothing where somebody else has changed the connection meanwhile. */
+  async function renewed(
+    connection: HeldConnection,
+    demand: ConnectionDemand,
+  ): Promise<AccessToken | undefined> {
+    const { provider, grant } = connection
+    const { tokens } = grant
+    const { isGood, isRefusedInVain } = freshnessAt(connection)
+    // A token that cannot be renewed just now serves until its end, unless another one is asked for in so many words.
+    const isServing = !demand.forceRefresh && isGood(tokens, { ...demand, minimumLifetime: 0 })
+    try {
+      // Whoever asked for them may have been killed before it could keep them.
+      const newest = await outcomes.newest(tokens)
+      if (newest !== tokens) {
+        await save(connection, newest)
+        return undefined
+      }
+      if (isRefusedInVain(tokens, tokens, demand)) return tokens
+      if (isRefreshable(tokens)) return await refresh(connection, demand)
+      if (isServing) return tokens
+    } catch (error) {
+      if (error instanceof Superseded) return undefined
+      const isOurs = isOAuthError(error) && /^(needs_reconnect|connection_not_found)$/.test(error.code)
+      if (isServing && !isOurs) return tokens
+      throw error
+    }
+    // Another one is wanted, though this one is good, and there is nothing to ask for it with.
+    if (isGood(tokens, {})) throw needsReconnect('not_renewable', provider.name)
+    return condemned(connection, 'expired')
+  }
+
+  /** Throws `needs_reconnect`, unless somebody has renewed the tokens meanwhile. */
+  async function condemned(
+    { record, provider, grant }: HeldConnection,
+    reason: NeedsReconnectReason,
+    cause?: OAuthError,
+  ): Promise<undefined> {
+    const { status } = await condemn(record, grant, reason)
+    if (status === 'active') return undefined
+    throw needsReconnect(status === 'disconnected' ? 'disconnected' : reason, provider.name, cause)
+  }
+
+  async function refresh(
+    connection: HeldConnection,
+    demand: ConnectionDemand,
+  ): Promise<AccessToken | undefined> {
+    const { id, provider: key } = connection.record
+    const replaced = connection.grant.tokens
+    const { isGood, nextReplacement } = freshnessAt(connection)
+    // What is refreshed is what was read last: its user may have connected it again meanwhile.
+    let current = connection
+    const request = {
+      family: familyOf(connection.record),
       wanted: '',
       replaces: replaced.access_token,
       isPatient: !isGood(replaced, demand),
       async reread() {
-        const current = await changes.get(id)
-        const { tokens: kept } = (await usable(current, { mayTry: true })).grant
-        const tokens = await outcomes.newest(kept)
+        const read = held(await changes.get(id), demand)
+        const tokens = await outcomes.newest(read.grant.tokens)
+        current = { ...read, grant: { ...read.grant, tokens } }
         return { tokens, access: tokens }
       },
-      async grant(tokens) {
-        // Before the secret and the refresh token leave: the server may have come to name another place for them.
-        await checkTokenOrigin(record, server)
-        const { resource } = provider
-        const renewed = await refreshTokenGrant(
-          server.client,
-          tokens,
-          grant.subject,
-          resource === undefined ? {} : { resource },
-        )
+      async grant(tokens: Parameters<ProviderServer['refresh']>[0]): Promise<RenewedTokens> {
+        const { record, provider, server, grant } = current
+        const fresh = await server.refresh(tokens, grant.subject, {
+          tokenOrigin: record.tokenOrigin,
+          ...(provider.resource !== undefined && { resource: provider.resource }),
+        })
         const isReplacement = replaced.access_token === demand.refused
         const noted = {
-          ...withoutIdToken(renewed),
+          ...withoutIdToken(fresh),
           ...(isReplacement && { replacement: nextReplacement(replaced) }),
         }
         return { tokens: noted, access: noted }
       },
-      save: (renewed) => save(record, grant, renewed.tokens),
-    })
+      save: (fresh: RenewedTokens) => save(current, fresh.tokens),
+    }
+    try {
+      return (await options.refresher(key).refresh(request)).access
+    } catch (error) {
+      if (isOAuthError(error) && isFinalRefusal(error)) return condemned(current, 'refresh_refused', error)
+      // Its user has connected it again, and this time there is no refresh token.
+      if (isOAuthError(error) && error.code === 'login_required') return undefined
+      throw error
+    }
   }
 
-  /** Keeps renewed tokens, unless the connection was ended or made again while the server was asked. */
-  async function save(record: ConnectionRecord, grant: ConnectionGrant, tokens: TokenSet): Promise<void> {
-    const kept = await changes.change(record.id, (current) => {
-      const theirs = seal.open(current)
-      if (theirs?.id !== grant.id || theirs.tokens.generation >= tokens.generation) return undefined
-      return {
-        ...current,
-        scope: tokens.scope,
-        tokens: seal.seal(current, { ...grant, tokens }),
-      }
-    })
-    if (kept.status !== 'disconnected') return
-    const { name, server } = providerOf(record)
-    void revoke(record, server, tokens)
-    throw needsReconnect('disconnected', name)
+  /**
+   * Keeps renewed tokens. Throws `Superseded` when others have taken their place, and `needs_reconnect` or
+   * `connection_not_found` when the connection was ended while the server was asked: then they are revoked.
+   */
+  async function save({ record, server, provider, grant }: HeldConnection, tokens: TokenSet): Promise<void> {
+    let isSuperseded = false
+    const kept = await changes
+      .change(record.id, (current) => {
+        const theirs = seal.open(current)
+        const isEnded = current.status === 'disconnected'
+        const isSame = theirs ? theirs.id === grant.id : isEnded
+        isSuperseded = !isSame || (theirs?.tokens.generation ?? -1) >= tokens.generation
+        if (isSuperseded) return undefined
+        // Of an ended one they are kept as well, so that they are revoked even if the server is away just now.
+        return { ...current, scope: tokens.scope, tokens: seal.seal(current, { ...grant, tokens }) }
+      })
+      .catch(async (error: unknown) => {
+        if (isOAuthError(error) && error.code === 'connection_not_found')
+          await revokeAt(server, record, tokens)
+        throw error
+      })
+    if (kept.status === 'disconnected') {
+      await giveUp(kept)
+      throw needsReconnect('disconnected', provider.name)
+    }
+    if (!isSuperseded) return
+    // Given up by somebody who did not know of them.
+    if (kept.tokens === undefined) void revokeAt(server, record, tokens)
+    throw new Superseded()
   }
 
   const condemn: ConnectionTokens['condemn'] = async (record, grant, reason) => {
@@ -202,50 +275,76 @@ export function createConnectionTokens(options: ConnectionTokensOptions): Connec
         checkedAt: now(),
       }
     })
-    if (after !== before) {
-      tellStatus(before, after, emit)
-      if (after.tokens === undefined) void revoke(record, providerOf(record).server, grant.tokens)
-    }
+    if (after === before) return after
+    tellStatus(before, after, emit)
+    const provider = providers.get(record.provider)
+    const server = provider && serverOf(record, provider)
+    if (server && after.tokens === undefined) void revokeAt(server, record, grant.tokens)
     return after
   }
 
-  async function revoke(
-    account: ProviderAccount,
-    server: ProviderServer,
-    tokens: TokenSet,
-  ): Promise<boolean> {
-    const others = await store.linked(account)
-    const isShared = others.some(
-      (other) => other.status === 'active' && other.clientId === server.client.clientId,
-    )
-    return isShared || server.revoke(tokens)
+  const giveUp: ConnectionTokens['giveUp'] = async (ended) => {
+    const grant = seal.open(ended)
+    const provider = providers.get(ended.provider)
+    const server = provider && serverOf(ended, provider)
+    // At a server other than that which issued them they are not revoked but given away. The right one may come back.
+    const isDone = !grant || !provider || (server && (await revokeAt(server, ended, grant.tokens)))
+    if (!isDone) return ended
+    return changes.change(ended.id, (current) => {
+      const { tokens, ...others } = current
+      // Those of a refresh that ended meanwhile are others, and still to be revoked.
+      const isSame = current.status === 'disconnected' && tokens === ended.tokens
+      return isSame && tokens !== undefined ? others : undefined
+    })
   }
 
-  function providerOf(record: ConnectionRecord): { name: string; server: ProviderServer } {
-    const provider = providers.get(record.provider)
-    if (!provider) throw needsReconnect('provider_removed', record.provider)
-    return { name: provider.name, server: provider.server(record.fields) }
+  async function isShared(account: ProviderAccount, clientId: string): Promise<boolean> {
+    const others = await store.linked(account)
+    return others.some(
+      (other) => other.status !== 'disconnected' && other.tokens !== undefined && other.clientId === clientId,
+    )
+  }
+
+  /** Never throws: what cannot be known now is not revoked now. */
+  async function revokeAt(
+    server: ProviderServer,
+    record: ConnectionRecord,
+    tokens: TokenSet,
+  ): Promise<boolean> {
+    try {
+      if (await isShared(record, record.clientId)) return true
+      return await server.revoke(await outcomes.newest(tokens), record.tokenOrigin)
+    } catch (error) {
+      if (!isOAuthError(error)) throw error
+      return false
+    }
+  }
+
+  function freshnessAt({ server }: ConnectionPlace) {
+    return createFreshness({ dpopKeys: server.dpopKeys, now })
   }
 
   return {
     standing,
-    usable,
+    place,
+    usable: async (record, demand) => held(record, demand),
     accessToken,
     condemn,
-    revoke,
-    newest: outcomes.newest,
+    giveUp,
+    revoke: async (account, server, tokens) =>
+      (await isShared(account, server.client.clientId)) || server.revoke(tokens),
     alone: (record, task) => options.refresher(record.provider).alone(familyOf(record), task),
-    apiTokens(id, server, { mayTry } = { mayTry: false }) {
-      const apiToken = async (demand: TokenDemand) => {
-        const { access_token, jkt } = await accessToken(id, { ...demand, mayTry })
+    apiTokens(record, server, { mayTry = false } = {}) {
+      const apiToken = async (current: ConnectionRecord, demand: TokenDemand) => {
+        const { access_token, jkt } = await accessToken(current, { ...demand, mayTry })
         // A token that is good has its key at hand, or needs none.
         const key = server.dpopKeys.named(jkt)
         return key ? dpopToken(access_token, key, nonces) : bearerToken(access_token)
       }
       return {
-        token: () => apiToken({}),
+        token: () => apiToken(record, {}),
         async inPlaceOf({ access_token: refused }) {
-          const another = await apiToken({ refused })
+          const another = await apiToken(await changes.get(record.id), { refused })
           return another.access_token === refused ? undefined : another
         },
       }
@@ -253,34 +352,23 @@ export function createConnectionTokens(options: ConnectionTokensOptions): Connec
   }
 }
 
+/** Others have taken the place of these tokens while the server was asked. */
+class Superseded extends Error {
+  override readonly name = 'Superseded'
+}
+
 /** What can be refreshed by one at a time only. */
 function familyOf({ id }: ConnectionRecord): string {
   return `connection ${id}`
 }
 
-/** Whether the app would send the connection's secrets where they came from. */
-function isSameServer(record: ConnectionRecord, provider: Provider): boolean {
+/** The server that the connection was made with; nothing where the app is set up for another one by now. */
+function serverOf(record: ConnectionRecord, provider: Provider): ProviderServer | undefined {
   try {
     const server = provider.server(record.fields)
-    return server.issuer === record.issuer && server.client.clientId === record.clientId
-  } catch {
-    return false // its fields lead nowhere any more
+    return server.issuer === record.issuer && server.client.clientId === record.clientId ? server : undefined
+  } catch (error) {
+    if (isOAuthError(error)) return undefined // its fields lead nowhere any more
+    throw error
   }
-}
-
-async function checkTokenOrigin(record: ConnectionRecord, server: ProviderServer): Promise<void> {
-  const origin = await server.tokenOrigin()
-  if (origin === record.tokenOrigin) return
-  throw new OAuthError('issuer_mismatch', {
-    reason: 'token_endpoint_moved',
-    hint: `The connection was made with ${record.tokenOrigin}, and the server now names ${origin} for its tokens. If that is right, its users have to connect again.`,
-  })
-}
-
-function isReason(error: unknown, reason?: string): boolean {
-  return (
-    isOAuthError(error) &&
-    error.code === 'needs_reconnect' &&
-    (reason === undefined || error.reason === reason)
-  )
 }

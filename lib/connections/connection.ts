@@ -127,11 +127,11 @@ export function createConnections(parts: ConnectionParts): Connections {
     const record = await changes.get(id, owner)
     const { provider, server, grant } = await tokens.usable(record, { mayTry: true })
     if (!server.test) {
-      await tokens.accessToken(id, {})
+      await tokens.accessToken(record, {})
       return noteGood(record)
     }
     try {
-      const answer = await server.test(tokens.apiTokens(id, server, { mayTry: true }))
+      const answer = await server.test(tokens.apiTokens(record, server, { mayTry: true }))
       if (provider.accountId(answer) !== record.accountId)
         return await tokens.condemn(record, grant, 'account_changed')
       return await noteGood(record, provider.label(answer))
@@ -170,20 +170,7 @@ export function createConnections(parts: ConnectionParts): Connections {
           : { ...others, status: 'disconnected', checkedAt: now() }
       })
       tellStatus(before, ended, emit)
-      return giveUp(ended)
-    })
-  }
-
-  /** Revokes what is left of an ended connection's tokens, and forgets them when that is done. */
-  async function giveUp(ended: ConnectionRecord): Promise<ConnectionRecord> {
-    const grant = seal.open(ended)
-    const server = providers.get(ended.provider)?.server(ended.fields)
-    const isDone =
-      !grant || !server || (await tokens.revoke(ended, server, await tokens.newest(grant.tokens)))
-    return changes.change(ended.id, (current) => {
-      const { tokens: _tokens, ...others } = current
-      const isStillEnded = current.status === 'disconnected' && current.tokens !== undefined
-      return isDone && isStillEnded ? others : undefined
+      return tokens.giveUp(ended)
     })
   }
 
@@ -218,14 +205,14 @@ export function createConnections(parts: ConnectionParts): Connections {
       owner,
       async fetch(url, init) {
         const current = await changes.get(id, owner)
-        const { server } = await tokens.usable(current)
-        const response = await server.fetch(tokens.apiTokens(id, server))(url, init)
+        const { server } = tokens.place(current)
+        const response = await server.fetch(tokens.apiTokens(current, server))(url, init)
         if (response.status === 401) await lookInto(id)
         return response
       },
       async accessToken(options = {}) {
         const check = checkOptions('accessToken', options, { minimumLifetime: true, forceRefresh: true })
-        const { access_token } = await tokens.accessToken(id, {
+        const { access_token } = await tokens.accessToken(await changes.get(id, owner), {
           minimumLifetime: check.seconds('minimumLifetime', options.minimumLifetime, { default: 0 }),
           forceRefresh: check.boolean('forceRefresh', options.forceRefresh),
         })

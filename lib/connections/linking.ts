@@ -110,7 +110,10 @@ export function createLinking({ store, changes, tokens, seal, emit, now }: Linki
     const time = now()
     const granted = newGrant(
       // Some servers give the same refresh token again: what was remembered of its last use must not seem newer.
-      { ...grant.tokens, generation: ((mine && seal.open(mine))?.tokens.generation ?? -1) + 1 },
+      {
+        ...grant.tokens,
+        generation: Math.max(((mine && seal.open(mine))?.tokens.generation ?? 0) + 1, time),
+      },
       typeof grant.claims?.['sub'] === 'string' ? grant.claims['sub'] : undefined,
     )
     const before: Omit<ConnectionRecord, keyof typeof about | 'status' | 'connectedAt' | 'checkedAt'> =

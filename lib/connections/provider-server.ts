@@ -1,14 +1,19 @@
 /** One authorization server of a provider and the API behind it, for connections whose fields lead there. */
 
 import { OAuthError } from '../errors.js'
+import type { Emit } from '../events.js'
 import { tokenLimit, type Fetch, type HttpClient } from '../http.js'
 import type { Client } from '../oauth/client.js'
 import type { DPoPKeys } from '../oauth/dpop-keys.js'
+import { refreshTokenGrant } from '../oauth/refresh-token.js'
+import { revoke } from '../oauth/revocation.js'
 import { requireEndpoint } from '../oauth/server-metadata.js'
+import type { TokenSet } from '../oauth/token-set.js'
 import { apiFetch, type ApiFetch } from '../tokens/api-fetch.js'
 import type { ApiTokens } from '../tokens/api-token.js'
 import type { ListedApi } from '../tokens/listed-api.js'
-import type { Revoke } from '../tokens/revoke.js'
+import type { RefreshableTokens } from '../tokens/refresh.js'
+import { createRevoke } from '../tokens/revoke.js'
 import type { AccountAnswer, ConnectionTest } from './provider-options.js'
 
 /** All tokens of a connection are alike. */
@@ -28,7 +33,20 @@ export interface ProviderServer {
    * `upstream_unavailable` when the API is away, and `invalid_server_response` for any other answer.
    */
   readonly test: ((tokens: ConnectionApiTokens) => Promise<AccountAnswer>) | undefined
-  readonly revoke: Revoke
+  /**
+   * New tokens. Throws what the server answers, and `issuer_mismatch` where it names another place for its tokens than
+   * `tokenOrigin`: then nothing is sent.
+   */
+  refresh(
+    tokens: RefreshableTokens,
+    subject: string | undefined,
+    options: { tokenOrigin: string; resource?: string },
+  ): Promise<TokenSet>
+  /**
+   * Whether tokens are known to be revoked. With `tokenOrigin`, nothing is sent where the server names another place for its
+   * tokens. Never throws, and takes two seconds at most; a failure is an event.
+   */
+  revoke(tokens: TokenSet, tokenOrigin?: string): Promise<boolean>
 }
 
 export interface ProviderServerOptions {
@@ -38,27 +56,79 @@ export interface ProviderServerOptions {
   apis: readonly ListedApi<undefined>[]
   testApi: ListedApi<undefined> | undefined
   judge: ConnectionTest['judge']
-  revoke: Revoke
+  /** Revokes at a server off the standard. */
+  revokeTokens: ((tokens: TokenSet) => Promise<void>) | undefined
+  /** Whether the endpoints are what the server says, and not what the app says. */
+  isDiscovered: boolean
   http: HttpClient
   fetch: Fetch
+  emit: Emit
 }
 
 export function createProviderServer(options: ProviderServerOptions): ProviderServer {
-  const { issuer, client, dpopKeys, apis, testApi, judge, revoke, http, fetch } = options
+  const { issuer, client, dpopKeys, apis, testApi, judge, revokeTokens, isDiscovered, http, fetch, emit } =
+    options
   // The test call has a deadline and a limit, which an app's own calls have not.
   const bounded: Fetch = (url, { headers } = {}) =>
     http(url as string, { headers: Object.fromEntries(new Headers(headers)), limit: tokenLimit })
   const testFetch = testApi && apiFetch({ apis: [testApi], fetch: bounded })
 
+  async function tokenOrigin(): Promise<string> {
+    return originOf(requireEndpoint(await client.metadata(), 'token_endpoint'))
+  }
+
+  async function revokeAt(tokens: TokenSet, origin: string): Promise<void> {
+    if ((await tokenOrigin()) !== origin) throw moved('token_endpoint', origin)
+    if (revokeTokens) await revokeTokens(tokens)
+    // What the app names itself may be anywhere.
+    else
+      await revoke(
+        isDiscovered ? bound(client, 'revocation_endpoint', [origin, originOf(issuer)]) : client,
+        tokens,
+      )
+  }
+
   return {
     issuer,
     client,
     dpopKeys,
-    tokenOrigin: async () => new URL(requireEndpoint(await client.metadata(), 'token_endpoint')).origin,
+    tokenOrigin,
+    refresh: (tokens, subject, { tokenOrigin: origin, ...request }) =>
+      refreshTokenGrant(bound(client, 'token_endpoint', [origin]), tokens, subject, request),
+    revoke: (tokens, origin) =>
+      createRevoke(async () => revokeAt(tokens, origin ?? (await tokenOrigin())), emit)(tokens),
     fetch: apiFetch({ apis, fetch }),
     test: testFetch && ((tokens) => testCall(testApi.url, testFetch(tokens), judge)),
-    revoke,
   }
+}
+
+/** The same client, which sends its secret and tokens to these origins only, by the very metadata that it goes by. */
+function bound(
+  client: Client,
+  endpoint: 'token_endpoint' | 'revocation_endpoint',
+  origins: readonly string[],
+): Client {
+  return {
+    ...client,
+    authenticated: (request) =>
+      client.authenticated(async (configuration) => {
+        const url = configuration.serverMetadata()[endpoint]
+        if (url !== undefined && !origins.includes(originOf(url))) throw moved(endpoint, origins.join(' or '))
+        return request(configuration)
+      }),
+  }
+}
+
+function moved(endpoint: 'token_endpoint' | 'revocation_endpoint', expected: string): OAuthError {
+  return new OAuthError('issuer_mismatch', {
+    message: `the server names another place for its "${endpoint}" than ${expected}, so nothing was sent there`,
+    reason: `${endpoint}_moved`,
+    hint: 'Ask the provider whether that is right. If it is, users have to connect again; a revocation endpoint elsewhere goes into "endpoints".',
+  })
+}
+
+function originOf(url: string): string {
+  return new URL(url).origin
 }
 
 async function testCall(

@@ -10,13 +10,11 @@ import { createClient, type Client } from '../oauth/client.js'
 import type { ClientCredentials } from '../oauth/client-authentication.js'
 import { derivedDPoPKeys } from '../oauth/dpop-keys.js'
 import { checkedResource, checkedScope } from '../oauth/requested-access.js'
-import { revoke } from '../oauth/revocation.js'
 import { configuredMetadata, discoveredMetadata, type ServerEndpoints } from '../oauth/server-metadata.js'
 import { checkedCredentials, checkedServer } from '../oauth/server-options.js'
 import type { TokenSet } from '../oauth/token-set.js'
 import type { OptionChecks } from '../options.js'
 import { checkedApis } from '../tokens/listed-api.js'
-import { createRevoke } from '../tokens/revoke.js'
 import { checkedFields, type Fields } from './connection-fields.js'
 import type {
   AccountAnswer,
@@ -206,14 +204,11 @@ export function createProvider(
       ),
       testApi,
       judge: test?.judge,
-      revoke: createRevoke(
-        options.revokeToken
-          ? revokedBy(options.revokeToken, client, settings)
-          : (tokens) => revoke(client, tokens),
-        emit,
-      ),
+      revokeTokens: options.revokeToken && revokedBy(options.revokeToken, client, settings),
+      isDiscovered: !metadata,
       http,
       fetch: parts.fetch,
+      emit,
     })
   }
 
@@ -374,12 +369,8 @@ function withDefaults(
   return { ...(test && { test }), ...(allow && { allow }), ...(parameters && { parameters }) }
 }
 
-function listedApis(
-  urls: readonly string[],
-  { query, headers }: RequestParameters = {},
-  check: OptionChecks,
-) {
-  const apis = urls.map((url) => ({ url, ...(query && { query }), ...(headers && { headers }) }))
+function listedApis(urls: readonly string[], parameters: RequestParameters = {}, check: OptionChecks) {
+  const apis = urls.map((url) => ({ url, ...parameters }))
   return checkedApis(apis, {}, () => undefined, check)
 }
 

@@ -11,6 +11,8 @@ const sentences = {
     `${name} does not accept this connection any more. It may have been removed there, or its password changed. Connect it again.`,
   expired: (name: string) =>
     `The access that ${name} gave has run out, and it cannot be renewed. Connect it again.`,
+  not_renewable: (name: string) =>
+    `The access that ${name} gave cannot be renewed without you. Connect it again.`,
   test_refused: (name: string) => `${name} refuses the access that it gave. Connect it again.`,
   account_changed: (name: string) => `${name} says that this is another account now. Connect it again.`,
   unreadable: (name: string) => `The access to ${name} cannot be read any more. Connect it again.`,

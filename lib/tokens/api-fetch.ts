@@ -4,6 +4,7 @@ import { OAuthError } from '../errors.js'
 import type { Fetch } from '../http.js'
 import { dpopAnswer } from '../oauth/dpop-answer.js'
 import { apiAllowList } from './api-allow-list.js'
+import { withBody } from './api-body.js'
 import { exchanged, tokensFor } from './api-exchange.js'
 import type { ApiRequest, ApiTokens } from './api-token.js'
 import type { ListedApi } from './listed-api.js'
@@ -31,7 +32,10 @@ export function apiFetch<T>({ apis, fetch }: ApiFetchOptions<T>): (tokens: ApiTo
       const { url: judged, api } = allowed(target)
       const headers = ownHeaders(init, api)
       const request: ApiRequest = { method: methodOf(init), url: withQuery(judged, api) }
+      const body = withBody(init.body, headers.get('content-type'), api.body)
       const isRepeatable = canBeSentAgain(init.body)
+      // `fetch` counts itself where it can; one that is told too little waits forever.
+      if (isRepeatable) headers.delete('content-length')
 
       init.signal?.throwIfAborted()
       const ofApi = tokensFor(tokens, api.access)
@@ -43,7 +47,13 @@ export function apiFetch<T>({ apis, fetch }: ApiFetchOptions<T>): (tokens: ApiTo
           const { method, url } = request
           const all = new Headers(headers)
           for (const [name, value] of Object.entries(shown)) all.set(name, value)
-          const response = await fetch(url, { ...init, method, headers: all, redirect: 'manual' })
+          const response = await fetch(url, {
+            ...init,
+            ...(body !== undefined && { body }),
+            method,
+            headers: all,
+            redirect: 'manual',
+          })
           if (response.redirected) throw followed()
           return response
         },

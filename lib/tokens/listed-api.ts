@@ -15,6 +15,11 @@ export interface ApiOptions {
   readonly query?: Readonly<Record<string, string | number>>
   /** Headers of each request, such as `{ accept: 'application/json' }`. A request that has one keeps its own. Default: none. */
   readonly headers?: Readonly<Record<string, string>>
+  /**
+   * Members of each body that is a form (`URLSearchParams`, `FormData`), or the text of a JSON object whose content type says
+   * so. A body that has one of this name keeps its own, and any other body stays as it is. Default: none.
+   */
+  readonly body?: Readonly<Record<string, string | number | boolean>>
 }
 
 /** An API that may be called; `access` is what its tokens are asked for. */
@@ -23,9 +28,10 @@ export interface ListedApi<T> {
   readonly access: T
   readonly query: readonly (readonly [name: string, value: string])[]
   readonly headers: readonly (readonly [name: string, value: string])[]
+  readonly body: readonly (readonly [name: string, value: string | number | boolean])[]
 }
 
-const knownOfAll: Record<keyof ApiOptions, true> = { url: true, query: true, headers: true }
+const knownOfAll: Record<keyof ApiOptions, true> = { url: true, query: true, headers: true, body: true }
 
 /**
  * `known` are the options of an API that say what its tokens are asked for, and `access` reads them. Nothing that is
@@ -47,6 +53,7 @@ export function checkedApis<A extends ApiOptions, T>(
       access: access(api, checkApi),
       query: checkedQuery(api.query, checkApi),
       headers: checkedHeaders(api.headers, checkApi),
+      body: checkedBody(api.body, checkApi),
     }
   })
 }
@@ -61,9 +68,7 @@ function checkedUrl(url: string | undefined, check: OptionChecks): string {
 function checkedQuery(query: ApiOptions['query'] = {}, check: OptionChecks): [string, string][] {
   const entries = named('query', query, check)
   for (const [name, value] of entries) {
-    // RFC 6750 §2: a request shows its token in one way only.
-    if (name === 'access_token')
-      check.refuse(`query.${name}`, 'is not yours to set', 'remove it; the token goes into a header')
+    checkNoSecret('query', name, check)
     if ((typeof value !== 'string' && typeof value !== 'number') || /\p{Cc}/u.test(`${name}${value}`))
       check.refuse(
         `query.${shown(name)}`,
@@ -79,10 +84,36 @@ function checkedHeaders(headers: ApiOptions['headers'] = {}, check: OptionChecks
   for (const [name, value] of entries) {
     if (isReservedForEach(name))
       check.refuse(`headers.${name}`, 'is not yours to set', 'remove it; it belongs to a single request')
+    checkNoSecret('headers', name, check)
     if (!isHeader(name, value))
       check.refuse(`headers.${shown(name)}`, 'is no header', 'give a name as in RFC 9110 and a text')
   }
   return entries.map(([name, value]) => [name, String(value)])
+}
+
+function checkedBody(
+  body: ApiOptions['body'] = {},
+  check: OptionChecks,
+): [string, string | number | boolean][] {
+  return named('body', body, check).map(([name, value]) => {
+    checkNoSecret('body', name, check)
+    if (typeof value === 'string' || typeof value === 'boolean' || Number.isFinite(value))
+      return [name, value as string | number | boolean]
+    return check.refuse(`body.${shown(name)}`, 'is no plain value', 'give a text, a number, true or false')
+  })
+}
+
+/** RFC 6750 §2: a request shows its token in one way only. The others would lie in every log of the API. */
+const secretNames =
+  /^(access_?token|refresh_?token|id_?token|client_?secret|client_?assertion|authorization|password)$/i
+
+function checkNoSecret(option: string, name: string, check: OptionChecks): void {
+  if (secretNames.test(name.replaceAll('-', '_')))
+    check.refuse(
+      `${option}.${name}`,
+      'is not yours to set',
+      'remove it; the token goes into a header, and no other secret belongs into each request',
+    )
 }
 
 function named(option: string, values: unknown, check: OptionChecks): [string, unknown][] {

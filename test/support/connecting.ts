@@ -125,7 +125,7 @@ export async function startConnecting(options: ConnectingOptions = {}): Promise<
   }
 }
 
-function providerAt(server: UserServer | undefined): ConnectionProvider {
+export function providerAt(server: UserServer | undefined): ConnectionProvider {
   if (!server) throw new Error('there is no such provider')
   const { issuer, clientId, clientSecret } = server.server
   return {

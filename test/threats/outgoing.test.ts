@@ -245,7 +245,7 @@ describe('T111 what goes along with a token', () => {
         auth.fetch(`${gone.url}/v1/`),
         auth.fetch(`${api.url}/v1/`, { redirect: 'error' }),
         auth.fetch(`${api.url}/v1/`, { method: 'not a method' }),
-        auth.fetch(`${api.url}/v1/`, { method: 'POST', body: 'x', headers: { 'content-length': '7' } }),
+        auth.fetch(`${api.url}/v1/`, { method: 'GET', body: 'x' }),
       ]
       return Promise.all(failing.map(async (one_) => one_.then(String, (error: unknown) => error)))
     })
