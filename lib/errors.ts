@@ -31,7 +31,7 @@ const table = {
 
   // A login that cannot be finished.
   invalid_callback: [400, 'This is not a valid answer of the authorization server.'],
-  unknown_state: [400, 'This sign-in is unknown or too old.'],
+  unknown_state: [400, 'This was begun too long ago, or is over already, or did not begin here.'],
   issuer_mismatch: [400, 'The answer came from another authorization server.'],
   invalid_id_token: [400, 'The authorization server vouched for the user in a way that cannot be trusted.'],
   subject_mismatch: [400, 'The authorization server gave the profile of another user.'],
@@ -50,8 +50,8 @@ const table = {
   invalid_fields: [400, 'Something is missing, or is not possible.'],
   /** The connection has no token that is good, and only its user can bring one; `reason` says why. */
   needs_reconnect: [409, 'This connection has to be made again.'],
-  /** Whoever came back is not who went to the provider. */
-  other_user: [409, 'Somebody else has signed in meanwhile, so nothing was connected.'],
+  /** Whoever came back from the provider is not signed in as they were when they went. */
+  other_user: [409, 'You are not signed in as you were when this began, so nothing was connected.'],
   /** A connection was to be made again, and another account of the provider came back. */
   other_account: [409, 'This is another account than the one that was connected.'],
   account_taken: [409, 'This account is connected by somebody else already.'],

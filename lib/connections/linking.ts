@@ -1,26 +1,28 @@
 /** The end of connecting: what the provider granted becomes a connection, or renews the one that there is. */
 
 import { randomBytes } from 'node:crypto'
-import { OAuthError } from '../errors.js'
+import { isOAuthError, OAuthError } from '../errors.js'
 import type { Emit } from '../events.js'
 import type { Grant } from '../oauth/authorization-code.js'
-import { bearerToken, dpopToken } from '../tokens/api-token.js'
-import { apiNonces } from '../tokens/api-nonces.js'
 import { untilDone } from '../stores/store.js'
+import { apiNonces } from '../tokens/api-nonces.js'
+import { bearerToken, dpopToken } from '../tokens/api-token.js'
 import { nameOf, type ConnectionChanges } from './connection-changes.js'
 import type { ConnectionRecord, ProviderAccount } from './connection-record.js'
 import type { ConnectionStore } from './connection-store.js'
 import type { ConnectionTokens } from './connection-tokens.js'
 import { newGrant, type GrantSeal } from './grant.js'
 import type { Provider } from './provider.js'
-import type { AccountAnswer } from './provider-options.js'
 import type { ConnectionApiTokens, ProviderServer } from './provider-server.js'
+import { needsReconnect } from './standing.js'
 import type { FieldValues } from './url-template.js'
 
 export interface Link {
   readonly provider: Provider
   readonly owner: string
   readonly fields: FieldValues
+  /** Where the tokens came from. */
+  readonly tokenOrigin: string
   /** The connection that is to be made again; nothing for a new one. */
   readonly reconnects?: string
   readonly grant: Grant
@@ -32,9 +34,12 @@ export interface Linked {
 }
 
 /**
- * Asks whose account it is, and keeps the connection: a new one, or the one that this owner has to the account. What is
- * refused leaves no row, and its tokens are revoked. Throws `account_taken`, `other_account`, `needs_reconnect` when the
- * test call refuses the new token, and what the test call and the store throw.
+ * Asks whose account it is, and keeps the connection: a new one, or the one that this owner has to the account. That is one
+ * write of one row, so that a process which dies on the way leaves the connection as it was, or none. What is refused
+ * leaves no row, and its tokens are revoked where that harms nobody.
+ *
+ * Throws `account_taken`, `other_account`, `connection_not_found` when the one to be made again was removed,
+ * `needs_reconnect` when the test call refuses the new token, and what the test call and the store throw.
  */
 export type Linking = (link: Link) => Promise<Linked>
 
@@ -47,104 +52,142 @@ export interface LinkingOptions {
   now: () => number
 }
 
+interface KnownAccount {
+  readonly account: ProviderAccount
+  readonly label: string
+}
+
 export function createLinking({ store, changes, tokens, seal, emit, now }: LinkingOptions): Linking {
   const nonces = apiNonces()
 
-  async function accountOf(link: Link, server: ProviderServer): Promise<AccountAnswer> {
-    if (!server.test) return link.grant.claims
-    const { access_token, jkt } = link.grant.tokens
-    const key = server.dpopKeys.named(jkt)
-    const token = key ? dpopToken(access_token, key, nonces) : bearerToken(access_token)
-    const ofGrant: ConnectionApiTokens = { token: async () => token, inPlaceOf: async () => undefined }
-    return server.test(ofGrant)
-  }
-
   return async (link) => {
-    const { provider, owner, fields, grant } = link
-    const server = provider.server(fields)
-    let account: ProviderAccount | undefined
+    const server = link.provider.server(link.fields)
+    let known: KnownAccount | undefined
     try {
-      const answer = await accountOf(link, server)
-      const found = (account = {
-        provider: provider.key,
-        issuer: server.issuer,
-        accountId: provider.accountId(answer),
-      })
-      const about = {
-        fields,
-        clientId: server.client.clientId,
-        tokenOrigin: await server.tokenOrigin(),
-        scope: grant.tokens.scope,
-        isExclusive: !provider.sharedAccounts,
-      }
-      const label = provider.label(answer)
-      const linked = await untilDone(() => keep(link, found, about, label, owner))
+      const found = (known = await accountOf(link, server))
+      const linked = await untilDone(() => keep(link, found, server))
       emit({ type: linked.isNew ? 'connected' : 'reconnected', connection: nameOf(linked.record) })
       return linked
     } catch (error) {
-      // Nobody will use them. Whose account it is may not be known, and then nobody else can have it by these tokens.
-      if (account) await tokens.revoke(account, server, grant.tokens).catch(() => false)
-      else await server.revoke(grant.tokens)
+      // Many servers end all that they granted to an account, and this one is another owner's, who uses it.
+      const isTaken = isOAuthError(error) && error.code === 'account_taken'
+      if (!isTaken) await revoke(link, server, known?.account).catch(() => false)
       throw error
     }
   }
 
+  async function accountOf({ provider, grant }: Link, server: ProviderServer): Promise<KnownAccount> {
+    try {
+      const answer = server.test ? await server.test(apiTokens(grant, server)) : grant.claims
+      const accountId = provider.accountId(answer)
+      return {
+        account: { provider: provider.key, issuer: server.issuer, accountId },
+        label: provider.label(answer),
+      }
+    } catch (error) {
+      if (!isOAuthError(error)) throw unreadableAnswer(provider, error)
+      throw error.reason === 'test_refused' ? needsReconnect('test_refused', provider.name, error) : error
+    }
+  }
+
+  function apiTokens({ tokens: { access_token, jkt } }: Grant, server: ProviderServer): ConnectionApiTokens {
+    const key = server.dpopKeys.named(jkt)
+    const token = key ? dpopToken(access_token, key, nonces) : bearerToken(access_token)
+    return { token: async () => token, inPlaceOf: async () => undefined }
+  }
+
+  /** Nothing when something came between. */
   async function keep(
-    { reconnects, provider, grant }: Link,
-    account: ProviderAccount,
-    about: Pick<ConnectionRecord, 'fields' | 'clientId' | 'tokenOrigin' | 'scope' | 'isExclusive'>,
-    label: string,
-    owner: string,
+    link: Link,
+    { account, label }: KnownAccount,
+    server: ProviderServer,
   ): Promise<Linked | undefined> {
+    const { owner, provider, reconnects } = link
     const linked = await store.linked(account)
     const mine = linked.find((record) => record.owner === owner)
-    if (reconnects !== undefined && mine?.id !== reconnects) {
-      await changes.get(reconnects, owner) // it may have been removed meanwhile, which is another story
-      throw otherAccount(provider.name)
-    }
-    if (
-      about.isExclusive &&
-      linked.some((record) => record.owner !== owner && record.status !== 'disconnected')
-    )
-      throw new OAuthError('account_taken')
-    const time = now()
-    const granted = newGrant(
-      // Some servers give the same refresh token again: what was remembered of its last use must not seem newer.
-      {
-        ...grant.tokens,
-        generation: Math.max(((mine && seal.open(mine))?.tokens.generation ?? 0) + 1, time),
-      },
-      typeof grant.claims?.['sub'] === 'string' ? grant.claims['sub'] : undefined,
-    )
-    const before: Omit<ConnectionRecord, keyof typeof about | 'status' | 'connectedAt' | 'checkedAt'> =
-      mine ?? {
-        ...account,
-        id: randomBytes(16).toString('base64url'),
-        owner,
-        isRenamed: false,
-        label,
-        createdAt: time,
-        version: 0,
-      }
-    const place = { ...before, ...about }
-    const { reason: _reason, ...others } = place
-    const record: ConnectionRecord = {
-      ...others,
-      status: 'active',
-      label: before.isRenamed ? before.label : label,
-      tokens: seal.seal(place, granted),
-      connectedAt: time,
-      checkedAt: time,
-      version: before.version + 1,
-    }
+    if (reconnects !== undefined && mine?.id !== reconnects)
+      throw otherAccount(await changes.get(reconnects, owner), account, provider.name)
+    const isHeldByOther = linked.some((record) => record.owner !== owner && record.status !== 'disconnected')
+    if (isHeldByOther && !provider.sharedAccounts) throw new OAuthError('account_taken')
+    const record = connected(mine, { account, label }, link, server.client.clientId)
     const outcome = mine ? await store.update(record) : await store.insert(record)
     if (outcome === 'taken') throw new OAuthError('account_taken')
     return outcome === 'done' ? { record, isNew: !mine } : undefined
   }
+
+  /** As the row is written. What its user made of it stays: id, label and age. */
+  function connected(
+    mine: ConnectionRecord | undefined,
+    { account, label }: KnownAccount,
+    { owner, fields, tokenOrigin, provider, grant }: Link,
+    clientId: string,
+  ): ConnectionRecord {
+    const time = now()
+    const place = {
+      ...account,
+      id: mine?.id ?? randomBytes(16).toString('base64url'),
+      owner,
+      clientId,
+      tokenOrigin,
+    }
+    // Above all that came before, also for a connection that was forgotten since: some servers give the same refresh token
+    // again, and what is remembered of its last use must not seem newer.
+    const last = mine && seal.open(mine)?.tokens.generation
+    const generation = Math.max(time, (last ?? -1) + 1)
+    const subject = grant.claims?.['sub']
+    return {
+      ...place,
+      fields,
+      status: 'active',
+      label: mine?.isRenamed ? mine.label : label,
+      isRenamed: mine?.isRenamed ?? false,
+      scope: grant.tokens.scope,
+      isExclusive: !provider.sharedAccounts,
+      tokens: seal.seal(
+        place,
+        newGrant({ ...grant.tokens, generation }, typeof subject === 'string' ? subject : undefined),
+      ),
+      createdAt: mine?.createdAt ?? time,
+      connectedAt: time,
+      checkedAt: time,
+      version: (mine?.version ?? 0) + 1,
+    }
+  }
+
+  /** Gives back tokens that nobody will use, unless a connection that works may live by the same grant. */
+  async function revoke(
+    { owner, provider, grant }: Link,
+    server: ProviderServer,
+    account: ProviderAccount | undefined,
+  ): Promise<void> {
+    if (account) {
+      await tokens.revoke(account, server, grant.tokens)
+      return
+    }
+    // Whose account it is is not known: it may be one that this owner has connected.
+    const isPerhapsShared = (await store.list(owner)).some(
+      (record) =>
+        record.provider === provider.key && record.issuer === server.issuer && record.status === 'active',
+    )
+    if (!isPerhapsShared) await server.revoke(grant.tokens)
+  }
 }
 
-function otherAccount(name: string): OAuthError {
+function otherAccount(record: ConnectionRecord, { issuer }: ProviderAccount, name: string): OAuthError {
   return new OAuthError('other_account', {
-    hint: `Sign out at ${name}, and choose the account that was connected before. To use the other one, connect it as a new one.`,
+    hint:
+      record.issuer === issuer
+        ? `Sign out at ${name}, and choose the account that was connected before. To use the other one, connect it as a new one.`
+        : `${name} is reached in another way now, where accounts have other names. Connect the account as a new one, and remove this connection.`,
+  })
+}
+
+/** What the app's functions read was sent by somebody else, and may be anything. */
+function unreadableAnswer({ key, name }: Provider, cause: unknown): OAuthError {
+  return new OAuthError('invalid_server_response', {
+    message: `${name} does not say whose account it is`,
+    reason: 'account_unreadable',
+    hint: `A function of "providers.${key}" threw on the answer of the test call: "judge", "accountId" or "label".`,
+    cause,
   })
 }

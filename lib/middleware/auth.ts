@@ -74,6 +74,14 @@ export interface AuthSource {
 export interface BrowserSource extends AuthSource {
   peek(): SessionAuth | undefined
   confirm(): Promise<SessionAuth>
+  /** The same; a page leads on to `wayOn`. Default: the option `returnTo` of `oauthLogin`. */
+  refuse(
+    error: unknown,
+    req: IncomingMessage,
+    res: ServerResponse,
+    next: (error?: unknown) => void,
+    wayOn?: string,
+  ): void
   startLogin(options: StartLoginOptions): Promise<void>
   checkCsrf(rule?: CsrfRule): void
   /** The tokens of the user who was confirmed. Throws `login_required` when nobody is signed in. */

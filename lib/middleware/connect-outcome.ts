@@ -1,7 +1,7 @@
 /** What came of connecting an account, for the page that its user comes back to. */
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { ConnectionRecord } from '../connections/connection-record.js'
+import type { Linked } from '../connections/linking.js'
 import type { OAuthError } from '../errors.js'
 import type { Seal } from '../seal.js'
 import { clearCookie, readCookie, writeCookie } from '../session/cookies.js'
@@ -33,6 +33,8 @@ export interface ConnectOutcomes {
 
 /** Seconds. */
 const lifetime = 300
+/** Characters of a cookie's value that browsers keep, whatever its name (RFC 6265bis §5.6). */
+const longestValue = 4_000
 
 export function createConnectOutcomes(options: {
   name: string
@@ -43,8 +45,13 @@ export function createConnectOutcomes(options: {
   const cookie = `${options.name}.connect-outcome`
   const attributes = { secure, sameSite: 'lax' } as const
   return {
-    keep: (res, session, outcome) =>
-      writeCookie(res, cookie, seal.seal(outcome, session), { ...attributes, maxAge: lifetime }),
+    keep(res, session, outcome) {
+      const { fields: _fields, ...short } = outcome
+      const sealed = seal.seal(outcome, session)
+      // A word on each of many fields may be too much; the page knows them, and asks again.
+      const value = sealed.length > longestValue ? seal.seal(short, session) : sealed
+      writeCookie(res, cookie, value, { ...attributes, maxAge: lifetime })
+    },
     take(req, res, session) {
       const sealed = readCookie(req, cookie)
       if (sealed === undefined) return undefined
@@ -54,7 +61,7 @@ export function createConnectOutcomes(options: {
   }
 }
 
-export function succeeded({ id, provider }: ConnectionRecord, isNew: boolean): ConnectOutcome {
+export function succeeded({ record: { id, provider }, isNew }: Linked): ConnectOutcome {
   return { status: isNew ? 'connected' : 'reconnected', provider, connection: id }
 }
 

@@ -2,7 +2,7 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { appAnswer } from '../app-answer.js'
-import type { Linking } from '../connections/linking.js'
+import type { Linked, Linking } from '../connections/linking.js'
 import type { Provider } from '../connections/provider.js'
 import type { FieldValues } from '../connections/url-template.js'
 import { isOAuthError, OAuthError } from '../errors.js'
@@ -14,7 +14,7 @@ import type { Transactions } from '../session/transaction.js'
 import type { BrowserSource, SessionAuth } from './auth.js'
 import { failed, succeeded, type ConnectOutcomes } from './connect-outcome.js'
 import { sendMovingOnPage } from './page.js'
-import { navigation, queryParameters, redirect, sendJson } from './request.js'
+import { forbidStoring, navigation, queryParameters, redirect, sendJson } from './request.js'
 
 /** A connection in flight. Whoever comes back must be who went. */
 export interface ConnectTransaction extends AuthorizationTransaction {
@@ -24,6 +24,8 @@ export interface ConnectTransaction extends AuthorizationTransaction {
   readonly session: string
   readonly subject?: string
   readonly fields: FieldValues
+  /** Where the code is to be redeemed: the server may have come to name another place when the user is back. */
+  readonly tokenOrigin: string
   /** The connection that is to be made again. */
   readonly reconnects?: string
   readonly returnTo: string
@@ -43,9 +45,15 @@ export interface Visitor {
 }
 
 export interface Connect {
-  /** Sends the browser to the provider, or tells a script where to. Throws `server_unavailable` and the like. */
+  /**
+   * Sends the browser to the provider, or tells a script where to. Throws `invalid_fields`, `invalid_request` for what is
+   * too long to wait in a cookie, and what asking for the server's metadata throws.
+   */
   start(req: IncomingMessage, res: ServerResponse, visitor: Visitor, start: ConnectStart): Promise<void>
-  /** Answers the callback of a provider. Throws when it does not belong to this user; other failures are outcomes. */
+  /**
+   * Answers the callback of a provider. Throws when the answer does not belong to this user: `unknown_state`,
+   * `invalid_callback`, `other_user`, `access_denied`. From there on, failures are outcomes.
+   */
   callback(
     req: IncomingMessage,
     res: ServerResponse,
@@ -81,12 +89,66 @@ export function createConnect({
     })
   }
 
+  /** The transaction that this answer ends, and the user who began it, still signed in. */
+  async function whoCameBack(
+    req: IncomingMessage,
+    res: ServerResponse,
+    source: BrowserSource,
+    provider: Provider,
+  ): Promise<{ transaction: ConnectTransaction; auth: SessionAuth }> {
+    const state = callbackState(queryParameters(req))
+    // While nothing is spent: where it cannot be known who came, another try finds everything as it was.
+    const came = await unlessSignedOut(visitor(req, source))
+    const transaction = await transactions.take(req, res, state)
+    if (!transaction) {
+      throw new OAuthError('unknown_state', {
+        hint: 'The browser brought no cookie for this: it took too long, was finished already, or began in another browser.',
+      })
+    }
+    if (transaction.provider !== provider.key) {
+      throw new OAuthError('invalid_callback', {
+        reason: 'other_provider',
+        hint: 'This is the callback of another provider than the one that the user was sent to. Each has a redirect URI of its own: see redirectUris().',
+      })
+    }
+    if (!came) throw otherUser('signed_out')
+    if (!isWhoWent(came, transaction)) throw otherUser('other_user')
+    return { transaction, auth: came.auth }
+  }
+
+  async function link(
+    req: IncomingMessage,
+    provider: Provider,
+    transaction: ConnectTransaction,
+  ): Promise<Linked> {
+    const { owner, fields, reconnects, tokenOrigin } = transaction
+    const server = provider.server(fields)
+    const origin = await server.tokenOrigin()
+    if (origin !== tokenOrigin) {
+      throw new OAuthError('issuer_mismatch', {
+        reason: 'token_endpoint_moved',
+        hint: `The user was sent away when tokens came from ${tokenOrigin}, and the server now names ${origin}. If that is right, another try will do.`,
+      })
+    }
+    const grant = await authorizationCodeGrant(server.client, transaction, queryParameters(req))
+    const reconnected = reconnects !== undefined && { reconnects }
+    return linking({ provider, owner, fields, tokenOrigin, grant, ...reconnected })
+  }
+
+  function tell(provider: Provider, thrown: unknown): OAuthError {
+    const error = isOAuthError(thrown)
+      ? thrown
+      : new OAuthError('invalid_configuration', { reason: 'threw', cause: thrown })
+    emit({ type: 'connect_failed', provider: provider.key, code: error.code, error })
+    return error
+  }
+
   return {
     visitor,
 
     async start(req, res, { auth, owner }, { provider, fields, reconnects, returnTo }) {
-      const { client } = provider.server(fields)
-      const { url, transaction } = await authorizationRequest(client, {
+      const server = provider.server(fields)
+      const { url, transaction } = await authorizationRequest(server.client, {
         scope: provider.scope,
         parameters: provider.authorizationParameters,
         responseMode: 'query',
@@ -99,6 +161,7 @@ export function createConnect({
         session: auth.sessionId,
         ...(auth.subject !== undefined && { subject: auth.subject }),
         fields,
+        tokenOrigin: await server.tokenOrigin(),
         ...(reconnects !== undefined && { reconnects }),
         returnTo,
       })
@@ -107,44 +170,42 @@ export function createConnect({
     },
 
     async callback(req, res, source, provider) {
+      forbidStoring(res) // also when the app's error handler answers: the URL holds a code
       if (req.method !== 'GET') throw new OAuthError('method_not_allowed', { headers: { allow: 'GET' } })
-      const parameters = queryParameters(req)
-      const transaction = await transactions.take(req, res, callbackState(parameters))
-      if (!transaction) {
-        throw new OAuthError('unknown_state', {
-          hint: 'The browser brought no cookie for this: it took too long, was finished already, or began in another browser.',
-        })
-      }
-      if (transaction.provider !== provider.key)
-        throw new OAuthError('invalid_callback', { reason: 'other_provider' })
-      const { auth, owner } = await visitor(req, source).catch((error: unknown) => {
-        throw isOAuthError(error) && error.code === 'login_required' ? otherUser('signed_out') : error
+      // A prefetch, a frame or an image: nobody has come, and whoever comes must find everything as it was.
+      if (navigation(req) === 'no') throw new OAuthError('invalid_callback', { reason: 'no_navigation' })
+      const { transaction, auth } = await whoCameBack(req, res, source, provider).catch((error: unknown) => {
+        tell(provider, error)
+        throw error
       })
-      const isSame =
-        isSameSecret(auth.sessionId, transaction.session) &&
-        auth.subject === transaction.subject &&
-        owner === transaction.owner
-      if (!isSame) throw otherUser('other_user')
       try {
-        const { client } = provider.server(transaction.fields)
-        const grant = await authorizationCodeGrant(client, transaction, parameters)
-        const { fields, reconnects } = transaction
-        const { record, isNew } = await linking({
-          provider,
-          owner,
-          fields,
-          grant,
-          ...(reconnects !== undefined && { reconnects }),
-        })
-        outcomes.keep(res, auth.sessionId, succeeded(record, isNew))
+        outcomes.keep(res, auth.sessionId, succeeded(await link(req, provider, transaction)))
       } catch (error) {
-        if (!isOAuthError(error)) throw error
-        emit({ type: 'connect_failed', provider: provider.key, code: error.code, error })
-        outcomes.keep(res, auth.sessionId, failed(provider.key, error))
+        const told = tell(provider, error)
+        if (told !== error) throw error
+        outcomes.keep(res, auth.sessionId, failed(provider.key, told))
       }
       redirect(res, transaction.returnTo, 303)
     },
   }
+}
+
+/** Nobody for who is signed out: a login would come back here, with a code that is spent. */
+async function unlessSignedOut(visitor: Promise<Visitor>): Promise<Visitor | undefined> {
+  try {
+    return await visitor
+  } catch (error) {
+    if (isOAuthError(error) && error.code === 'login_required') return undefined
+    throw error
+  }
+}
+
+function isWhoWent({ auth, owner }: Visitor, transaction: ConnectTransaction): boolean {
+  return (
+    isSameSecret(auth.sessionId, transaction.session) &&
+    auth.subject === transaction.subject &&
+    owner === transaction.owner
+  )
 }
 
 function otherUser(reason: string): OAuthError {

@@ -193,7 +193,9 @@ export function oauthConnections(options: OAuthConnectionsOptions): OAuthConnect
       .then((isOurs) => {
         if (!isOurs) next()
       })
-      .catch((error: unknown) => source.refuse(asError(error, 'oauthConnections'), req, res, next))
+      .catch((error: unknown) =>
+        source.refuse(asError(error, 'oauthConnections'), req, res, next, site.returnTo),
+      )
       .catch(next) // a mistake on the way to an answer must not leave the request open
   }
 

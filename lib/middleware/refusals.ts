@@ -13,12 +13,12 @@ import { navigation, redirect, sendJson } from './request.js'
 type Next = (error?: unknown) => void
 
 export interface Refusals {
-  /** Answers an error. */
-  answer(error: unknown, req: IncomingMessage, res: ServerResponse, next: Next): void
+  /** Answers an error. A page leads on to `wayOn`; default: the option `returnTo`. */
+  answer(error: unknown, req: IncomingMessage, res: ServerResponse, next: Next, wayOn?: string): void
   /** Answers an error where there is no page and no error handler. */
   answerScript(error: unknown, res: ServerResponse): void
   /** The same for a guarded route, where a page visit without a session goes to the login and comes back. */
-  refuse(error: unknown, req: IncomingMessage, res: ServerResponse, next: Next): void
+  refuse(error: unknown, req: IncomingMessage, res: ServerResponse, next: Next, wayOn?: string): void
 }
 
 export interface RefusalOptions {
@@ -38,7 +38,7 @@ export interface RefusalOptions {
 export function createRefusals(options: RefusalOptions): Refusals {
   const { onError, loginPath, returnTo, freshLogin, stepUpQuery, forDeveloper, emit } = options
 
-  const answer: Refusals['answer'] = (error, req, res, next) => {
+  const answer: Refusals['answer'] = (error, req, res, next, wayOn = returnTo) => {
     if (isOAuthError(error)) tell(error)
     if (onError === 'next' || !isOAuthError(error) || res.headersSent) {
       next(asError(error))
@@ -46,7 +46,7 @@ export function createRefusals(options: RefusalOptions): Refusals {
     }
     setHeaders(error, res)
     if (navigation(req) === 'yes') {
-      sendErrorPage(res, error, returnTo, forDeveloper)
+      sendErrorPage(res, error, wayOn, forDeveloper)
     } else {
       sendJson(res, error.status, { ...error.toJSON(), ...wayIn(error) })
     }
@@ -83,11 +83,11 @@ export function createRefusals(options: RefusalOptions): Refusals {
   return {
     answer,
     answerScript,
-    refuse(error, req, res, next) {
+    refuse(error, req, res, next, wayOn) {
       const needsLogin = isOAuthError(error) && error.code === 'login_required'
       const hasEnded = needsLogin && error.reason === 'session_ended'
       if (!needsLogin || navigation(req) !== 'yes' || res.headersSent) {
-        answer(error, req, res, next)
+        answer(error, req, res, next, wayOn)
         return
       }
       if (freshLogin.remembered(req) !== undefined && !hasEnded) {

@@ -13,7 +13,7 @@ import { csrfToken, type Session, type Sessions } from '../session/session.js'
 import type { AccessTokenOptions } from '../session/wanted-token.js'
 import type { ApiFetch } from '../tokens/api-fetch.js'
 import type { ApiTokens } from '../tokens/api-token.js'
-import type { AuthSource, BrowserSource, SessionAuth } from './auth.js'
+import type { BrowserSource, SessionAuth } from './auth.js'
 import { checkCsrf, postedToken, type CsrfRule } from './csrf.js'
 import type { Login, StartLoginOptions } from './login.js'
 import { sessionNotKept, type Refusals } from './refusals.js'
@@ -100,10 +100,10 @@ export class SessionSource implements BrowserSource {
     return this.#options.sessionTokens.apiTokens(visit)
   }
 
-  refuse(...[error, req, res, next]: Parameters<AuthSource['refuse']>): void {
+  refuse(...[error, req, res, next, wayOn]: Parameters<BrowserSource['refuse']>): void {
     const needsStepUp = isOAuthError(error) && error.code === 'insufficient_user_authentication'
     if (needsStepUp && navigation(req) === 'yes' && !res.headersSent) this.#stepUp(error).catch(next)
-    else this.#options.refusals.refuse(error, req, res, next)
+    else this.#options.refusals.refuse(error, req, res, next, wayOn)
   }
 
   async #stepUp({ acrValues, maxAge }: OAuthError): Promise<void> {

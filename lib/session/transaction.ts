@@ -1,11 +1,13 @@
 /**
- * What was sent to an authorization server and has not come back: logins and connections in flight. Each waits in a sealed cookie of its own, in both storages: tabs that start at once cannot overwrite
- * each other, and nobody can fill the session store by asking for them.
+ * What was sent to an authorization server and has not come back: logins and connections in flight. Each waits in a sealed
+ * cookie of its own, in both storages: tabs that start at once cannot overwrite each other, and nobody can fill the session
+ * store by asking for them.
  */
 
 import { createHash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AuthorizationTransaction } from '../oauth/authorization-request.js'
+import { OAuthError } from '../errors.js'
 import { clearCookie, cookieNames, readCookie, writeCookie } from './cookies.js'
 import type { Seal } from '../seal.js'
 import type { Store } from '../stores/store.js'
@@ -28,6 +30,7 @@ export type Begun<T> = T & {
 }
 
 export interface Transactions<T extends AuthorizationTransaction> {
+  /** Throws `invalid_request` for one that no cookie can hold. */
   begin(req: IncomingMessage, res: ServerResponse, transaction: T): void
   /** The transaction of this state, handed out exactly once; nothing when it is unknown, too old or was taken. Throws `store_unavailable`. */
   take(req: IncomingMessage, res: ServerResponse, state: string): Promise<T | undefined>
@@ -55,6 +58,8 @@ export interface TransactionOptions<T> {
 
 /** Characters of a whole Cookie header that real servers and proxies let through, with some to spare. */
 const headerBudget = 8_000
+/** Characters of a cookie and its name that browsers keep (RFC 6265bis §5.6). */
+const longestCookie = 4_096
 /** Cookies that are looked at; further ones were planted by somebody. */
 const mostLookedAt = 32
 
@@ -81,6 +86,8 @@ export function createTransactions<T extends AuthorizationTransaction>(
   return {
     begin(req, res, transaction) {
       const value = seal.seal({ ...transaction, startedAt: now() })
+      // The browser would drop it without a word, and the user would come back to nothing.
+      if (cookieName(transaction.state).length + value.length > longestCookie) throw tooLarge()
       const others = allCookies(req)
         .map((cookie) => ({
           cookie,
@@ -117,6 +124,13 @@ export function createTransactions<T extends AuthorizationTransaction>(
       })
     },
   }
+}
+
+function tooLarge(): OAuthError {
+  return new OAuthError('invalid_request', {
+    reason: 'transaction_too_large',
+    hint: 'Where the user is to come back to, and what they filled in, have to wait in a cookie, which has room for some 2 500 characters.',
+  })
 }
 
 function digest(state: string): string {

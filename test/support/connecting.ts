@@ -11,6 +11,7 @@ import {
 import { startApp, type App, type AppOptions } from './app.js'
 import { openBrowser, type Browser, type Page } from './browser.js'
 import { canary } from './canaries.js'
+import { location } from './requests.js'
 import { registration } from './stage.js'
 import { startUserServer, type UserServer, type UserServerOptions } from './user-server.js'
 
@@ -35,6 +36,14 @@ export interface Connecting {
   as(browser: Browser, account: string): Promise<void>
   /** Presses "connect" and comes back; with `follow: false`, the address of the provider that the page leads on to. */
   connect(browser: Browser, provider?: string, fields?: Readonly<Record<string, string>>): Promise<Page>
+  /** The same up to the provider's answer: the address that sends the browser back, not visited. */
+  pending(browser: Browser, provider?: string, fields?: Readonly<Record<string, string>>): Promise<string>
+  /** Signs the browser in at the app, in a session of its own, as this user. */
+  signIn(browser: Browser, user: string): Promise<void>
+  /** Signs the browser out at the app. */
+  signOut(browser: Browser): Promise<void>
+  /** Requests that the token endpoints of all providers have seen. */
+  tokenRequests(): number
   /** The list, as a script of the site gets it. */
   list(
     browser: Browser,
@@ -96,6 +105,12 @@ export async function startConnecting(options: ConnectingOptions = {}): Promise<
       body: JSON.stringify(body),
     })
 
+  const begin = async (browser: Browser, provider: string, fields: object): Promise<string> => {
+    const { body, status } = await post(browser, `/connections/${provider}/connect`, fields)
+    if (status !== 200) throw new Error(`connecting was answered with ${status}: ${body}`)
+    return (JSON.parse(body) as { location: string }).location
+  }
+
   return {
     app,
     connections: made,
@@ -113,10 +128,24 @@ export async function startConnecting(options: ConnectingOptions = {}): Promise<
       for (const server of Object.values(servers)) await server.openBrowser(account, browser)
     },
     async connect(browser, provider = 'projects', fields = {}) {
-      const { body, status } = await post(browser, `/connections/${provider}/connect`, fields)
-      if (status !== 200) throw new Error(`connecting was answered with ${status}: ${body}`)
-      return browser.click((JSON.parse(body) as { location: string }).location)
+      return browser.click(await begin(browser, provider, fields))
     },
+    async pending(browser, provider = 'projects', fields = {}) {
+      const callback = location(
+        await browser.visit(await begin(browser, provider, fields), { follow: false }),
+      )
+      await browser.visit(`${app.url}/open`)
+      return callback
+    },
+    async signIn(browser, user) {
+      await login.openBrowser(user, browser)
+      await browser.visit(`${app.url}/login`)
+    },
+    async signOut(browser) {
+      await browser.visit(`${app.url}/open`)
+      await browser.submit({}, '/logout')
+    },
+    tokenRequests: () => Object.values(servers).reduce((sum, { server }) => sum + server.counts.token, 0),
     async list(browser) {
       const { body } = await browser.fetch(`${app.url}/connections`, { headers: { 'x-csrf': '1' } })
       return JSON.parse(body) as Awaited<ReturnType<Connecting['list']>>
