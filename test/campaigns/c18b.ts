@@ -149,10 +149,10 @@ function credentialsAt({ server: { issuer, clientId, clientSecret } }: UserServe
 /** Uses all connections again and again, at any instance, until it is stopped; gives what came of it. */
 function calling({ instances, linked, random }: Ground): { readonly calls: Call[]; stop(): Promise<void> } {
   const calls: Call[] = []
-  let isOver = false
+  const over = new AbortController()
   const loops = linked.map(async ({ owner, id, provider, account }) => {
     await sleep(random() * rhythm)
-    while (!isOver) {
+    while (!over.signal.aborted) {
       const instance = instances[Math.floor(random() * instances.length)]
       const [used] = (await instance?.call('use', [{ owner, id }])) ?? []
       if (used) calls.push({ ...used, provider, account_id: account })
@@ -160,7 +160,7 @@ function calling({ instances, linked, random }: Ground): { readonly calls: Call[
     }
   })
   const stop = async () => {
-    isOver = true
+    over.abort()
     await Promise.all(loops)
   }
   return { calls, stop }
@@ -295,7 +295,7 @@ async function providerFails(ground: Ground, { outages }: Size): Promise<Figure[
         failing.map(({ owner, id }) => ({ owner, id, forceRefresh: true })),
       )
       const began = Date.now()
-      servers.failing.misbehave({ proofRefusal: fault as () => Exclude<Answer, undefined> })
+      servers.failing.misbehave({ proofRefusal: fault })
       const storm = calling(ground)
       await sleep(outage)
       // One after the other, each waits for a server that hangs until the deadline.
