@@ -4,13 +4,14 @@
  */
 
 import { createHash } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { expiringMap } from '../expiring-map.js'
 import type { TokenSet } from '../oauth/token-set.js'
 import type { Seal } from '../seal.js'
 import type { Store } from '../stores/store.js'
 
 export interface Outcomes {
-  /** Never throws: what the store does not take is remembered here. */
+  /** Never throws: what the store does not take is remembered here, and given to it as soon as it takes it. */
   keep(spent: string, renewed: TokenSet): Promise<void>
   /** The newest tokens known in place of these. Throws `store_unavailable`. */
   newest(tokens: TokenSet): Promise<TokenSet>
@@ -23,6 +24,8 @@ export interface OutcomesOptions {
   lifetime?: number
 }
 
+/** Milliseconds until a store that was away is asked again: others must not find it back, and the spent token in it. */
+const pause = 100
 /** Refreshes of one session in that time, at most. */
 const mostSteps = 100
 
@@ -30,6 +33,27 @@ export function createOutcomes({ store, seal, lifetime = 30 }: OutcomesOptions):
   // By the monotonic clock, like the store: a clock that is set back keeps no tokens longer.
   const now = () => performance.now() / 1000
   const untaken = expiringMap<TokenSet>({ most: 10_000, now })
+
+  const waiting = new Map<string, TokenSet>()
+  let isHandingOver = false
+
+  /** One at a time, and nothing more while the store is away. */
+  async function handOver(): Promise<void> {
+    if (isHandingOver) return
+    isHandingOver = true
+    for (const [key, renewed] of waiting) {
+      while (untaken.get(key) === renewed) {
+        const isTaken = await store.set(key, seal.seal(renewed, key), lifetime).then(
+          () => true,
+          () => false,
+        )
+        if (isTaken) break
+        await sleep(pause, undefined, { ref: false })
+      }
+      waiting.delete(key)
+    }
+    isHandingOver = false
+  }
 
   async function find(spent: string): Promise<TokenSet | undefined> {
     const key = outcomeKey(spent)
@@ -46,6 +70,8 @@ export function createOutcomes({ store, seal, lifetime = 30 }: OutcomesOptions):
         await store.set(key, seal.seal(renewed, key), lifetime)
       } catch {
         untaken.set(key, renewed, now() + lifetime)
+        waiting.set(key, renewed)
+        void handOver()
       }
     },
 

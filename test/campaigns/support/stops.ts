@@ -2,7 +2,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { RequestHandler } from 'express'
 import type session from 'express-session'
-import type { Store } from 'express-oauth-kit'
+import type { ConnectionRecord, ConnectionStore, Store } from 'express-oauth-kit'
 
 /** Of a browser whose request is to stop. A point is `before` or `after` and what is done there. */
 export interface Stop {
@@ -66,6 +66,11 @@ export const withStop: RequestHandler = (req, res, next) => {
   stops.run(stop, next)
 }
 
+/** Does what no request of a browser asks for, such as a job, and stops in it. */
+export async function stoppingJob<T>(stop: Stop | undefined, job: () => Promise<T>): Promise<T> {
+  return stop ? stops.run(stop, job) : job()
+}
+
 /** Ends here for a request that is to stand still at this point. */
 async function meet(point: string): Promise<void> {
   const stop = stops.getStore()
@@ -84,7 +89,7 @@ async function around<T>(what: string, run: () => Promise<T>): Promise<T> {
 
 /** Keys by what they are about. */
 function kindOf(key: string): string {
-  return /(login|lease|outcome|ended:session|oauth-tokens|access)/.exec(key)?.[1] ?? 'other'
+  return /(login|lease|outcome|ended:session|oauth-tokens|access|connect:)/.exec(key)?.[1] ?? 'other'
 }
 
 export function stoppingStore(store: Store): Store {
@@ -95,6 +100,21 @@ export function stoppingStore(store: Store): Store {
     replace: (key, ...rest) => around(`replace ${kindOf(key)}`, () => store.replace(key, ...rest)),
     delete: (key, ...rest) => around(`delete ${kindOf(key)}`, () => store.delete(key, ...rest)),
   }
+}
+
+/** Changes of connections by what they make of it. */
+export function stoppingConnectionStore(store: ConnectionStore): ConnectionStore {
+  return {
+    ...store,
+    insert: (record) => around('insert', () => store.insert(record)),
+    update: (record) => around(`update ${stateOf(record)}`, () => store.update(record)),
+    delete: (...which) => around('delete', () => store.delete(...which)),
+    shared: stoppingStore(store.shared),
+  }
+}
+
+function stateOf({ status, tokens }: ConnectionRecord): string {
+  return status === 'disconnected' && tokens === undefined ? 'revoked' : status
 }
 
 export const stoppingFetch: typeof fetch = async (input, init) =>
