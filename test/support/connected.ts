@@ -105,7 +105,7 @@ export function heldRefresh(
   }
 }
 
-export function deferred(): { readonly promise: Promise<void>; resolve(): void } {
+function deferred(): { readonly promise: Promise<void>; resolve(): void } {
   let resolve: () => void = () => undefined
   const promise = new Promise<void>((done) => (resolve = done))
   return { promise, resolve: () => resolve() }
