@@ -5,8 +5,8 @@ import type { ConnectionStore } from '../connections/connection-store.js'
 import type { ConnectionProvider } from '../connections/provider-options.js'
 import type { OAuthEvent } from '../events.js'
 import { isLoopback, type Fetch } from '../http.js'
-import { redirectUriProblem } from '../oauth/redirect-uri.js'
 import { checkOptions, type OptionChecks } from '../options.js'
+import { checkedBaseUrl } from './base-url.js'
 import type { ConnectionsPageOptions } from './connections-page.js'
 import { localPath } from './return-to.js'
 
@@ -106,14 +106,6 @@ export function checkedConnectionsSite(
     localPath(options.returnTo ?? byDefault, url.origin) ??
     check.refuse('returnTo', `is "${options.returnTo}"`, 'give a path of this site that begins with one "/"')
   return { origin: url.origin, basePath, path, returnTo, secure: !isLoopback(url) }
-}
-
-function checkedBaseUrl(baseUrl: string, check: OptionChecks): URL {
-  check.string('baseUrl', baseUrl, 'give the public URL of this app, such as "https://example.com"')
-  const problem = redirectUriProblem(baseUrl)
-  if (problem) check.refuse('baseUrl', problem.problem, problem.advice)
-  if (baseUrl.includes('?')) check.refuse('baseUrl', 'has a query', 'remove the "?" and what follows')
-  return new URL(baseUrl)
 }
 
 /** Where a provider sends users back to: one for each, so that the answer of one is never taken for another's (RFC 9700 §4.4). */

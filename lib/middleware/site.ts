@@ -1,8 +1,8 @@
 /** The public place of an `oauthLogin`, and what follows from it: URLs, landing pages, the kind of cookies. */
 
 import { isLoopback } from '../http.js'
-import { redirectUriProblem } from '../oauth/redirect-uri.js'
 import type { OptionChecks } from '../options.js'
+import { checkedBaseUrl } from './base-url.js'
 import type { OAuthLoginOptions } from './oauth-login-options.js'
 import { localPath } from './return-to.js'
 
@@ -27,12 +27,7 @@ export interface Site {
 }
 
 export function checkedSite(options: OAuthLoginOptions, check: OptionChecks): Site {
-  const { baseUrl } = options
-  check.string('baseUrl', baseUrl, 'give the public URL of this app, such as "https://example.com"')
-  const problem = redirectUriProblem(baseUrl)
-  if (problem) check.refuse('baseUrl', problem.problem, problem.advice)
-  const url = new URL(baseUrl)
-  if (url.search !== '') check.refuse('baseUrl', 'has a query', 'remove the "?" and what follows')
+  const url = checkedBaseUrl(options.baseUrl, check)
   const paths = checkedPaths(options, url.origin, check)
   const basePath = url.pathname.replace(/\/$/, '')
   const landing = (name: 'returnTo' | 'postLogoutReturnTo', byDefault: string) => {
