@@ -7,7 +7,7 @@ import type { FieldValues } from './url-template.js'
 export interface ConnectionField {
   /** What the field is called on a page. */
   readonly label: string
-  /** Whether it must have a value. Default true. */
+  /** Whether it must have a value; one with a `default` always has. Default true. */
   readonly required?: boolean
   /** The values that are possible; those of an object have a name for people: `{ eu: 'Europe', us: 'America' }`. */
   readonly choices?: readonly string[] | Readonly<Record<string, string>>

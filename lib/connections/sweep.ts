@@ -12,7 +12,7 @@ import type { Connections } from './connection.js'
 import type { GrantSeal } from './grant.js'
 
 export interface CheckOptions {
-  /** Connections that were tried within these seconds are left out. Default 86 400 (one day). */
+  /** Connections that were tried within these seconds are left out; with 0, those of this second. Default 86 400 (one day). */
   olderThan?: number
   /** Connections that are tried in a second, at most: one after the other. Default 5, from 0.01 to 1 000. */
   perSecond?: number

@@ -29,9 +29,15 @@ export interface OAuthConnectionsOptions {
    * user.
    */
   owner?: (req: IncomingMessage) => string | undefined | Promise<string | undefined>
-  /** Shows a plain page with the connections, and forms, to whoever opens the path in a browser. Default false. */
+  /**
+   * Shows a plain page with the connections, and forms, to whoever opens the path in a browser. Default false: such a visit
+   * goes on to the app.
+   */
   page?: boolean | ConnectionsPageOptions
-  /** Where users go when they have connected something: a path of this site. Default: the page, or the path of `baseUrl`. */
+  /**
+   * Where users go after connecting, unless `return_to` says otherwise: a path of this site. Default: the page, or the path
+   * of `baseUrl`.
+   */
   returnTo?: string
   /** The header that scripts have to send, whatever its value. Default `x-csrf`. */
   header?: string
@@ -44,7 +50,10 @@ export interface OAuthConnectionsOptions {
   transactionLifetime?: number
   /** Seconds that our clock and a server's may differ. Default 30, at most 300. */
   clockTolerance?: number
-  /** Seconds for a whole exchange with a server, body included. Default 5. */
+  /**
+   * Seconds for a whole exchange with a server, body included, and for a test call. `connection.fetch` has no limit of
+   * ours. Default 5.
+   */
   timeout?: number
   /** Seconds for a call of `store`. Default 2. */
   storeTimeout?: number
