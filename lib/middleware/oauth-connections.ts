@@ -1,5 +1,6 @@
 /** Connections: a signed-in user links accounts at other providers, and the app acts on them for years. */
 
+import { createHash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { asError } from '../app-answer.js'
 import { createConnectionChanges } from '../connections/connection-changes.js'
@@ -153,7 +154,9 @@ export function oauthConnections(options: OAuthConnectionsOptions): OAuthConnect
 
   // What one app sealed must not open at another that was given the same secret, such as the staging environment.
   const place = JSON.stringify([name, options.baseUrl, site.path])
-  const cookieName = site.secure ? `__Host-${name}` : name
+  // Two of one app have one name, or neither could read what the other keeps; what each has in flight is its own.
+  const tag = createHash('sha256').update(place).digest('base64url').slice(0, 6)
+  const cookieName = `${site.secure ? '__Host-' : ''}${name}.${tag}`
   const connectOutcomes = createConnectOutcomes({
     name: cookieName,
     seal: createSeal(secrets, `connect outcome ${place}`),
