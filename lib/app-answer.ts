@@ -9,6 +9,13 @@ export async function appAnswer<T>(option: string, ask: () => T | Promise<T>): P
   }
 }
 
+/** A promise where none is possible. Nobody waits for it, and its failure would end the process. */
+export function isPromise(given: unknown): boolean {
+  if (!(given instanceof Promise)) return false
+  given.catch(() => undefined)
+  return true
+}
+
 /**
  * What was thrown, as something that an error handler gets. Express takes what is falsy, and `'route'`, for "go on": passed
  * to `next` as they are they would let the request through.

@@ -21,7 +21,8 @@ export interface ConnectionChanges {
 
 export function createConnectionChanges(store: ConnectionStore): ConnectionChanges {
   async function get(id: string, owner?: string): Promise<ConnectionRecord> {
-    const record = await store.get(id)
+    // From a query it may be anything, and a store may take an object for a search.
+    const record = typeof id === 'string' ? await store.get(id) : undefined
     // Another owner's is none: not even that it exists is theirs to know.
     if (record && (owner === undefined || record.owner === owner)) return record
     throw new OAuthError('connection_not_found')

@@ -305,13 +305,13 @@ export function createConnectionTokens(options: ConnectionTokensOptions): Connec
   }
 
   async function isShared(account: ProviderAccount, clientId: string): Promise<boolean> {
-    const others = await store.linked(account)
-    return others.some(
-      (other) => other.status !== 'disconnected' && other.tokens !== undefined && other.clientId === clientId,
-    )
+    // Whatever the app calls the provider: the grant is that of a client and an account.
+    const names = new Set([account.provider, ...providers.keys()])
+    const others = await Promise.all([...names].map((provider) => store.linked({ ...account, provider })))
+    return others.flat().some((other) => livesBy(other, clientId))
   }
 
-  /** Never throws: what cannot be known now is not revoked now. */
+  /** Never throws: what cannot be known now is not revoked now, and told. */
   async function revokeAt(
     server: ProviderServer,
     record: ConnectionRecord,
@@ -320,8 +320,12 @@ export function createConnectionTokens(options: ConnectionTokensOptions): Connec
     try {
       if (await isShared(record, record.clientId)) return true
       return await server.revoke(await outcomes.newest(tokens), record.tokenOrigin)
-    } catch (error) {
-      if (!isOAuthError(error)) throw error
+    } catch (thrown) {
+      // Some have nobody who waits for them, and what they throw would end the process.
+      const error = isOAuthError(thrown)
+        ? thrown
+        : new OAuthError('invalid_configuration', { reason: 'threw', cause: thrown })
+      emit({ type: 'revocation_failed', code: error.code, error })
       return false
     }
   }
@@ -361,6 +365,11 @@ export function createConnectionTokens(options: ConnectionTokensOptions): Connec
 /** Others have taken the place of these tokens while the server was asked. */
 class Superseded extends Error {
   override readonly name = 'Superseded'
+}
+
+/** Whether what was granted to this client is in use there. Many servers end all of it when they revoke a part. */
+export function livesBy({ status, tokens, clientId }: ConnectionRecord, client: string): boolean {
+  return status !== 'disconnected' && tokens !== undefined && clientId === client
 }
 
 /** What can be refreshed by one at a time only. */

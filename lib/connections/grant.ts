@@ -23,13 +23,16 @@ export interface GrantSeal {
 
 type Place = Pick<
   ConnectionRecord,
-  'id' | 'owner' | 'provider' | 'issuer' | 'accountId' | 'clientId' | 'tokenOrigin'
+  'id' | 'owner' | 'provider' | 'issuer' | 'accountId' | 'clientId' | 'tokenOrigin' | 'fields'
 >
 
-/** What is sealed for one row opens in no other, and not in the same row when it was made to be another's. */
+/** What is sealed for one row opens in no other, and not in the same row when it was made to be another's, or to lead elsewhere. */
 export function grantSeal(seal: Seal<ConnectionGrant>): GrantSeal {
-  const context = ({ id, owner, provider, issuer, accountId, clientId, tokenOrigin }: Place) =>
-    JSON.stringify([id, owner, provider, issuer, accountId, clientId, tokenOrigin])
+  const context = ({ id, owner, provider, issuer, accountId, clientId, tokenOrigin, fields }: Place) => {
+    // A store may give them in another order.
+    const sorted = Object.entries(fields).toSorted(([a], [b]) => (a < b ? -1 : 1))
+    return JSON.stringify([id, owner, provider, issuer, accountId, clientId, tokenOrigin, sorted])
+  }
   return {
     seal: (record, grant) => seal.seal(grant, context(record)),
     open: (record) => (record.tokens === undefined ? undefined : seal.open(record.tokens, context(record))),

@@ -10,7 +10,7 @@ import { bearerToken, dpopToken } from '../tokens/api-token.js'
 import { nameOf, type ConnectionChanges } from './connection-changes.js'
 import type { ConnectionRecord, ProviderAccount } from './connection-record.js'
 import type { ConnectionStore } from './connection-store.js'
-import type { ConnectionTokens } from './connection-tokens.js'
+import { livesBy, type ConnectionTokens } from './connection-tokens.js'
 import { newGrant, type GrantSeal } from './grant.js'
 import type { Provider } from './provider.js'
 import type { ConnectionApiTokens, ProviderServer } from './provider-server.js'
@@ -69,9 +69,7 @@ export function createLinking({ store, changes, tokens, seal, emit, now }: Linki
       emit({ type: linked.isNew ? 'connected' : 'reconnected', connection: nameOf(linked.record) })
       return linked
     } catch (error) {
-      // Many servers end all that they granted to an account, and this one is another owner's, who uses it.
-      const isTaken = isOAuthError(error) && error.code === 'account_taken'
-      if (!isTaken) await revoke(link, server, known?.account).catch(() => undefined)
+      await revoke(link, server, known?.account).catch(() => undefined)
       throw error
     }
   }
@@ -129,6 +127,7 @@ export function createLinking({ store, changes, tokens, seal, emit, now }: Linki
       owner,
       clientId,
       tokenOrigin,
+      fields,
     }
     // Above all that came before, also for a connection that was forgotten a moment ago: some servers give the same refresh token
     // again, and what is remembered of its last use must not seem newer.
@@ -137,7 +136,6 @@ export function createLinking({ store, changes, tokens, seal, emit, now }: Linki
     const subject = grant.claims?.['sub']
     return {
       ...place,
-      fields,
       status: 'active',
       label: mine?.isRenamed ? mine.label : label,
       isRenamed: mine?.isRenamed ?? false,
@@ -156,7 +154,7 @@ export function createLinking({ store, changes, tokens, seal, emit, now }: Linki
 
   /** Gives back tokens that nobody will use, unless a connection that works may live by the same grant. */
   async function revoke(
-    { owner, provider, grant }: Link,
+    { owner, grant }: Link,
     server: ProviderServer,
     account: ProviderAccount | undefined,
   ): Promise<void> {
@@ -166,8 +164,7 @@ export function createLinking({ store, changes, tokens, seal, emit, now }: Linki
     }
     // Whose account it is is not known: it may be one that this owner has connected.
     const isPerhapsShared = (await store.list(owner)).some(
-      (record) =>
-        record.provider === provider.key && record.issuer === server.issuer && record.status === 'active',
+      (record) => record.issuer === server.issuer && livesBy(record, server.client.clientId),
     )
     if (!isPerhapsShared) await server.revoke(grant.tokens)
   }

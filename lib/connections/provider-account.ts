@@ -1,5 +1,6 @@
 /** Whose account a connection is, and what people call it: the functions of the app that read a provider's answer. */
 
+import { isPromise } from '../app-answer.js'
 import { OAuthError } from '../errors.js'
 import type { AccountAnswer, ConnectionProvider } from './provider-options.js'
 
@@ -45,7 +46,7 @@ export function accountReader(
     } catch (cause) {
       throw unknownAccount(
         'account_id_function',
-        'threw an error at this answer. It must give a text or a number.',
+        'threw an error at this answer. It must give a text or a whole number.',
         cause,
       )
     }
@@ -54,11 +55,18 @@ export function accountReader(
   return {
     accountId(answer) {
       const id = readId(answer)
-      const text = typeof id === 'number' && Number.isFinite(id) ? String(id) : id
-      if (typeof text !== 'string' || text === '' || text.length > longestAccountId || notPlain.test(text))
+      // Beyond the safe integers, the parser of JSON makes one number of many: accounts would be taken for each other.
+      const text = Number.isSafeInteger(id) ? String(id) : id
+      if (
+        isPromise(id) ||
+        typeof text !== 'string' ||
+        text === '' ||
+        text.length > longestAccountId ||
+        notPlain.test(text)
+      )
         throw unknownAccount(
           'account_id',
-          `must give one line of at most ${longestAccountId} characters, or a number.`,
+          `must give one line of at most ${longestAccountId} characters, or a whole number that JSON keeps as it is (of at most 2^53 - 1).`,
         )
       // A `sub` is never given to another (OpenID Connect Core §2), an address is.
       if (options.accountId && options.emailAsAccountId !== true && email.test(text))
@@ -78,8 +86,7 @@ export function accountReader(
         return name
       }
       if (typeof label !== 'string' && typeof label !== 'number') {
-        if (label !== undefined && label !== null)
-          warn(`gave ${label instanceof Promise ? 'a promise' : 'no text'}`)
+        if (label !== undefined && label !== null) warn(`gave ${isPromise(label) ? 'a promise' : 'no text'}`)
         return name
       }
       return plainLabel(String(label)) || name

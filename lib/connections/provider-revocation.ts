@@ -1,5 +1,6 @@
 /** Revoking tokens at a provider that wants it otherwise than RFC 7009 has it. */
 
+import { isOAuthError, OAuthError } from '../errors.js'
 import { tokenLimit, type HttpClient } from '../http.js'
 import { clientSecrets } from '../oauth/client-secret.js'
 import type { TokenSet } from '../oauth/token-set.js'
@@ -17,14 +18,30 @@ export function revokedBy(
       const token = tokens[kind]
       if (!token) continue
       const revokeWith = async (secret?: string) =>
-        revokeToken({
-          token,
-          tokenTypeHint: kind,
-          clientId,
-          clientSecret: secret,
-          fetch: (url, init = {}) => http(url, { ...init, limit: tokenLimit }),
-        })
+        toldByName(async () =>
+          revokeToken({
+            token,
+            tokenTypeHint: kind,
+            clientId,
+            clientSecret: secret,
+            fetch: (url, init = {}) => http(url, { ...init, limit: tokenLimit }),
+          }),
+        )
       await (secrets ? secrets.authenticated(revokeWith) : revokeWith())
     }
+  }
+}
+
+/** What the app's function threw may repeat the token; and what is no error of ours would be told to nobody. */
+async function toldByName(revoke: () => Promise<void>): Promise<void> {
+  try {
+    await revoke()
+  } catch (thrown) {
+    if (isOAuthError(thrown)) throw thrown
+    throw new OAuthError('invalid_configuration', {
+      message: 'the function "revokeToken" threw an error',
+      reason: thrown instanceof Error ? thrown.name : typeof thrown,
+      hint: 'It must do nothing for what cannot be revoked, and throw an OAuthError when it fails.',
+    })
   }
 }

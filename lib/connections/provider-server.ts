@@ -1,5 +1,6 @@
 /** One authorization server of a provider and the API behind it, for connections whose fields lead there. */
 
+import { isPromise } from '../app-answer.js'
 import { OAuthError } from '../errors.js'
 import type { Emit } from '../events.js'
 import { tokenLimit, type Fetch, type HttpClient } from '../http.js'
@@ -152,10 +153,15 @@ async function testCall(
       hint: 'Is "test.url" right, and does the scope allow it?',
     })
   }
-  const verdict = judge?.(answer) ?? 'good'
+  const verdict: unknown = judge ? judge(answer) : 'good'
+  if (verdict === 'good') return answer
   if (verdict === 'refused') throw refused()
   if (verdict === 'unavailable') throw apiAway('judged')
-  return answer
+  throw new OAuthError('invalid_configuration', {
+    message: `the function "test.judge" gave ${isPromise(verdict) ? 'a promise' : 'no verdict'}`,
+    reason: 'no_verdict',
+    hint: 'It must return "good", "refused" or "unavailable" for whatever the API answers.',
+  })
 }
 
 async function jsonOf(response: Response): Promise<AccountAnswer> {

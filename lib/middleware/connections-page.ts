@@ -144,11 +144,16 @@ function offer(
 ): Html {
   const last = outcome?.provider === key ? outcome : undefined
   const inputs = fields.map((field) =>
-    input(fieldId(key, field.name), field, last?.fields?.[field.name], last?.values?.[field.name]),
+    input(fieldId(key, field.name), field, own(last?.fields, field.name), own(last?.values, field.name)),
   )
   const heading = fields.length > 0 ? markup`<h3><bdi>${name}</bdi></h3>` : undefined
   const button = markup`<button class="main">Connect <bdi>${name}</bdi></button>`
   return markup`${heading}${form(`${key}/connect`, markup`${inputs}${button}`)}`
+}
+
+/** A field may have a name that every object has, such as `toString`. */
+function own(texts: Readonly<Record<string, string>> | undefined, name: string): string | undefined {
+  return texts && Object.hasOwn(texts, name) ? texts[name] : undefined
 }
 
 const badges = {

@@ -1,5 +1,6 @@
 /** Connections: a signed-in user links accounts at other providers, and the app acts on them for years. */
 
+import { createHash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { asError } from '../app-answer.js'
 import { createConnectionChanges } from '../connections/connection-changes.js'
@@ -59,7 +60,10 @@ export interface RedirectUri {
 
 /** The middleware, and what an app does with connections. */
 export interface OAuthConnections extends Middleware {
-  /** The connections of an owner, also outside a request: in jobs and webhooks. */
+  /**
+   * The connections of an owner, also outside a request: in jobs and webhooks. Throws `access_denied` for what is no name,
+   * such as the user of a request that nobody signed in for.
+   */
   for(owner: string): OwnerConnections
   /**
    * What to register at each provider, to the letter: for this `baseUrl`, or for those of other environments of the app, in
@@ -150,7 +154,9 @@ export function oauthConnections(options: OAuthConnectionsOptions): OAuthConnect
 
   // What one app sealed must not open at another that was given the same secret, such as the staging environment.
   const place = JSON.stringify([name, options.baseUrl, site.path])
-  const cookieName = site.secure ? `__Host-${name}` : name
+  // Two of one app have one name, or neither could read what the other keeps; what each has in flight is its own.
+  const tag = createHash('sha256').update(place).digest('base64url').slice(0, 6)
+  const cookieName = `${site.secure ? '__Host-' : ''}${name}.${tag}`
   const connectOutcomes = createConnectOutcomes({
     name: cookieName,
     seal: createSeal(secrets, `connect outcome ${place}`),
@@ -216,11 +222,15 @@ export function oauthConnections(options: OAuthConnectionsOptions): OAuthConnect
   }
 
   return Object.assign(middleware, {
-    for: (owner: string): OwnerConnections => ({
-      list: async () => (await store.list(owner)).map(connections.connection),
-      get: async (id) => connections.connection(await changes.get(id, owner)),
-      removeAll: () => connections.removeAll(owner),
-    }),
+    for(owner: string): OwnerConnections {
+      // Without a name, none would be asked for, and every connection would be theirs.
+      if (typeof owner !== 'string' || owner === '') throw noOwner()
+      return {
+        list: async () => (await store.list(owner)).map(connections.connection),
+        get: async (id) => connections.connection(await changes.get(id, owner)),
+        removeAll: () => connections.removeAll(owner),
+      }
+    },
     redirectUris: (...baseUrls: readonly string[]) =>
       (baseUrls.length === 0 ? [options.baseUrl] : baseUrls).flatMap((baseUrl) =>
         [...providers.keys()].map((provider) => ({
@@ -234,6 +244,14 @@ export function oauthConnections(options: OAuthConnectionsOptions): OAuthConnect
       const session = browserSource(req)?.peek()?.sessionId
       return session === undefined ? undefined : connectOutcomes.take(req, res, session)
     },
+  })
+}
+
+function noOwner(): OAuthError {
+  return new OAuthError('access_denied', {
+    message: 'connections.for() needs the name of an owner',
+    reason: 'no_owner',
+    hint: 'Give the text that "owner" gives, or the "sub" of the user. Is anybody signed in?',
   })
 }
 

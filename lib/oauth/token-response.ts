@@ -1,5 +1,6 @@
 /** The answers of token endpoints that do not follow the standard (RFC 6749 §5). */
 
+import { isPromise } from '../app-answer.js'
 import { isOAuthError, OAuthError } from '../errors.js'
 
 /**
@@ -57,10 +58,7 @@ function made(hook: TokenResponseHook, answer: Record<string, unknown>, status: 
     // What was thrown may repeat the answer, which has tokens in it.
     throw unusable('threw an error', cause instanceof Error ? cause.name : typeof cause)
   }
-  if (result instanceof Promise) {
-    result.catch(() => undefined)
-    throw unusable('gave a promise', 'promise')
-  }
+  if (isPromise(result)) throw unusable('gave a promise', 'promise')
   // By what is sent on: a `toJSON` may have made something else of it.
   const parsed = typeof text === 'string' ? objectIn(text) : undefined
   if (typeof text !== 'string' || !parsed) throw unusable('gave no object', 'no_object')

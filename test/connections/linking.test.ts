@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { getAuth, memoryConnectionStore } from '../../lib/index.js'
 import type { ConnectionStore } from '../../lib/connections/connection-store.js'
 import type { Browser } from '../support/browser.js'
+import { refreshesAnswered } from '../support/connected.js'
 import { startConnecting, type Connecting, type ConnectingOptions } from '../support/connecting.js'
 import { hang, json, type Answer } from '../support/faulty-server/answer.js'
 import { correctSteps } from '../support/faulty-server/steps.js'
@@ -203,6 +204,22 @@ describe('an account that another owner has', () => {
     expect((await (await only(stage, 'alice')).test()).status).toBe('active')
   })
 
+  test('is refused where theirs is at its end, and then nobody lives by what was granted', async () => {
+    const stage = await startConnecting()
+    const [alice, bob] = [await stage.signedIn('alice', 'shared'), await stage.signedIn('bob', 'shared')]
+    await stage.connect(alice)
+    server(stage).misbehave(refreshesAnswered(() => json({ error: 'invalid_grant' }, 400)))
+    await (await only(stage, 'alice')).accessToken({ forceRefresh: true }).catch(() => undefined)
+    expect((await only(stage, 'alice')).reason).toBe('refresh_refused')
+    await expect.poll(() => revocations(stage)).toBe(2)
+    server(stage).misbehave()
+
+    await stage.connect(bob)
+
+    expect((await stage.list(bob)).outcome).toMatchObject({ error: 'account_taken' })
+    expect(revocations(stage)).toBe(4)
+  })
+
   test('is free when theirs is disconnected, and they do not get it back then', async () => {
     const stage = await startConnecting()
     const [alice, bob] = [await stage.signedIn('alice', 'shared'), await stage.signedIn('bob', 'shared')]
@@ -332,6 +349,20 @@ describe('a test call that says nothing good of the new token', () => {
     // Many servers end all that they granted to an account.
     expect(revocations(stage)).toBe(0)
     expect(await works(stage, 'alice')).toBe(true)
+  })
+
+  test('leaves one alone that its API has refused for a while', async () => {
+    const stage = await startConnecting({ timeout: 0.3 })
+    const alice = await stage.signedIn('alice')
+    await stage.connect(alice)
+    server(stage).misbehave({ answerUserinfo: () => json({}, 401) })
+    expect((await (await only(stage, 'alice')).test()).reason).toBe('test_refused')
+
+    await stage.connect(alice)
+
+    server(stage).misbehave()
+    expect(revocations(stage)).toBe(0)
+    expect((await (await only(stage, 'alice')).test()).status).toBe('active')
   })
 })
 

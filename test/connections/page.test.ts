@@ -78,6 +78,15 @@ test('somebody connects, renames, tests, disconnects, connects again and removes
   expect(await store.list('alice')).toEqual([])
 })
 
+test('a field may have the name of a method', async () => {
+  const named = { toString: { label: 'Text', required: false }, code: fields.code }
+  const { visit, submit } = await start({ providers: { maps: { name: 'Maps', fields: named } } })
+  await visit()
+  const { status, body } = await submit('maps/connect', { code: 'x' })
+  expect(status).toBe(200)
+  expect(/<input id="field-maps-toString"[^>]*>/.exec(body)?.[0]).toContain('value=""')
+})
+
 test('what is wrong with a field is said at the field, and what was filled in stays', async () => {
   const { visit, submit } = await start({ providers: { maps: { name: 'Maps', fields } } })
   await visit()

@@ -33,6 +33,9 @@ describe('whose account it is', () => {
     [true],
     [Number.NaN],
     [Infinity],
+    // The parser of JSON has made one number of many: 9007199254740992 and 9007199254740993 are the same one.
+    [2 ** 53],
+    [0.5],
     [Promise.resolve('a')],
     ['a\nb'],
     ['a\u0000'],
@@ -42,7 +45,7 @@ describe('whose account it is', () => {
     expect(refusal({ accountId: giving(value) })).toMatchObject({
       code: 'invalid_server_response',
       reason: 'account_id',
-      hint: 'The function in the option "providers.projects.accountId" must give one line of at most 250 characters, or a number.',
+      hint: 'The function in the option "providers.projects.accountId" must give one line of at most 250 characters, or a whole number that JSON keeps as it is (of at most 2^53 - 1).',
     })
   })
 

@@ -222,6 +222,18 @@ describe('T13 what is kept in a row', () => {
     expect(server.server.requests).toHaveLength(asked)
   })
 
+  test('opens no more when its fields are changed, which lead its tokens somewhere', async () => {
+    const { server, ...stage } = await startConnected()
+    const row = await stage.row()
+    const changed = { ...row, fields: { shop: 'mallory' }, version: row.version + 1 }
+    expect(await stage.store.update(changed)).toBe('done')
+    const asked = server.server.requests.length
+
+    await expect(stage.connection.fetch(stage.me)).rejects.toMatchObject({ reason: 'unreadable' })
+
+    expect(server.server.requests).toHaveLength(asked)
+  })
+
   test('opens in no other place, and nothing of another place opens in it', async () => {
     const stage = await startConnected()
     const { browser, app, store, server } = stage
