@@ -35,7 +35,7 @@ export const campaign: Campaign = {
   title: 'a sweep over thousands of connections, and kill -9 on the way and in every disconnect',
   within: { short: 60, long: 900 },
   async run({ long, random }) {
-    const [count, perSecond, kills] = long ? [10_000, 100, 4] : [60, 20, 1]
+    const [count, perSecond, kills] = long ? [10_000, 100, 4] : [40, 20, 1]
     const postgres = await startPostgres()
     const server = await startAccountServer()
     const pool = new Pool({ connectionString: postgres.connectionString, max: 20 })

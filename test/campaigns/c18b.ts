@@ -22,6 +22,8 @@ const life = 3
 /** Milliseconds that a provider is out of order: for half of it, all tokens are good. */
 const outage = 2_500
 const withGoodTokens = 1_400
+/** Milliseconds from the return of PostgreSQL to the next time that it goes: whoever waits is answered by then. */
+const calm = 3_000
 /** Milliseconds between two calls for a connection. */
 const rhythm = 120
 /** Milliseconds: what the option `storeTimeout` says by default, and what a busy machine takes beyond. */
@@ -32,13 +34,28 @@ interface Size {
   readonly users: number
   readonly kills: number
   readonly hangs: number
-  readonly outages: number
   readonly killsInRefresh: number
+  /** Times that a provider is out of order, in each of these ways. */
+  readonly outages: number
+  readonly faults: readonly Fault[]
 }
 
-const sizes: Record<'short' | 'long', Size> = {
-  short: { users: 6, kills: 2, hangs: 1, outages: 1, killsInRefresh: 1 },
-  long: { users: 20, kills: 60, hangs: 8, outages: 10, killsInRefresh: 20 },
+const nothing: Size = { users: 6, kills: 0, hangs: 0, killsInRefresh: 0, outages: 1, faults: [] }
+/** The short form has one of them, by the seed. */
+const short: readonly Size[] = [
+  { ...nothing, kills: 1, killsInRefresh: 1 },
+  { ...nothing, hangs: 1 },
+  { ...nothing, faults: ['answers 503'] },
+  { ...nothing, faults: ['answers 429'] },
+  { ...nothing, faults: ['hangs'] },
+]
+const long: Size = {
+  users: 20,
+  kills: 60,
+  hangs: 8,
+  killsInRefresh: 20,
+  outages: 10,
+  faults: ['answers 503', 'answers 429', 'hangs'],
 }
 
 const names = ['steady', 'failing'] as const
@@ -68,8 +85,8 @@ interface Ground {
 export const campaign: Campaign = {
   title: 'connections while PostgreSQL is killed and hangs, and while a provider is out of order',
   within: { short: 180, long: 3_600 },
-  async run({ long, random }) {
-    const size = sizes[long ? 'long' : 'short']
+  async run({ long: isLong, random }) {
+    const size = (isLong ? undefined : short[Math.floor(random() * short.length)]) ?? long
     const stops: (() => Promise<unknown>)[] = []
     try {
       const ground = await prepareGround(size, random, stops)
@@ -167,32 +184,39 @@ function calling({ instances, linked, random }: Ground): { readonly calls: Call[
 }
 
 async function storeFails(ground: Ground, { kills, hangs }: Size): Promise<Figure[]> {
+  if (kills + hangs === 0) return []
   const { postgres, instances, random } = ground
   const { calls, stop } = calling(ground)
-  const returns: number[] = []
+  const outages: { readonly went: number; readonly back: number }[] = []
   await sleep(500)
   for (let kill = 0; kill < kills; kill += 1) {
+    const went = Date.now()
     await postgres.kill()
     await sleep(100 + random() * 300)
     await postgres.restart()
-    returns.push(Date.now())
-    await sleep(1_200)
+    outages.push({ went, back: Date.now() })
+    await sleep(calm)
   }
   for (let time = 0; time < hangs; time += 1) {
+    const went = Date.now()
     postgres.pause()
     await sleep(3_500)
     postgres.resume()
-    returns.push(Date.now())
-    await sleep(1_200)
+    outages.push({ went, back: Date.now() })
+    await sleep(calm)
   }
   await stop()
   const stalled = Math.max(...(await Promise.all(instances.map((instance) => instance.call('stalled')))))
   const failed = calls.filter(({ failure }) => failure !== undefined)
-  const recovery = returns.map((back) => {
-    // Who asked before may have to wait for the deadline.
-    const late = failed.filter(({ at, took }) => at - took >= back && at < back + 1_200)
-    return Math.max(0, ...late.map(({ at }) => at - back))
-  })
+  /** How long after the return the last call failed, of those that this is about. */
+  const recovery = (isMeant: (call: Call, back: number) => boolean) =>
+    Math.max(
+      ...outages.map(({ back }, index) => {
+        const next = outages[index + 1]?.went ?? Infinity
+        const late = failed.filter((call) => call.at >= back && call.at < next && isMeant(call, back))
+        return Math.max(0, ...late.map(({ at }) => at - back))
+      }),
+    )
   await noteCondemned(ground)
   return [
     noted('calls while PostgreSQL was killed and hung', calls.length),
@@ -218,12 +242,19 @@ async function storeFails(ground: Ground, { kills, hangs }: Size): Promise<Figur
       storeTimeout + allowance,
       ms,
     ),
-    atMost('last failure after the return', Math.round(Math.max(...recovery) - stalled), 1_000, ms),
+    atMost(
+      'last failure after the return, of calls from then on',
+      Math.round(recovery(({ at, took }, back) => at - took >= back)),
+      1_000,
+      ms,
+    ),
+    atMost('last failure after the return, of all calls', Math.round(recovery(() => true)), 1_000, ms),
   ]
 }
 
 /** PostgreSQL goes while the provider holds everybody's new tokens. The instance that asked for them lives, and knows them. */
 async function killedInRefresh(ground: Ground, { killsInRefresh }: Size): Promise<Figure[]> {
+  if (killsInRefresh === 0) return []
   const { postgres, servers, instances, linked } = ground
   const [instance, other] = instances
   if (!instance || !other) throw new Error('two are needed')
@@ -267,27 +298,28 @@ async function untilUsed(
   }
 }
 
-const faults: Readonly<Record<string, () => Answer>> = {
+const faults = {
   'answers 503': () => json({ error: 'temporarily_unavailable' }, 503),
   'answers 429': () => json({ error: 'slow_down' }, 429, { 'retry-after': '2' }),
   hangs: () => hang(),
-}
+} satisfies Record<string, () => Answer>
+type Fault = keyof typeof faults
 
-async function providerFails(ground: Ground, { outages }: Size): Promise<Figure[]> {
+async function providerFails(ground: Ground, { outages, faults: chosen }: Size): Promise<Figure[]> {
   const { servers, instances, linked } = ground
   const [instance] = instances
   const figures: Figure[] = []
-  for (const [what, fault] of Object.entries(faults)) {
+  for (const what of chosen) {
     const before: Call[] = []
     const during: Call[] = []
     const early: Call[] = []
     const slow: string[] = []
     let unavailable = 0
     for (let time = 0; time < outages; time += 1) {
-      const calm = calling(ground)
-      await sleep(outage)
-      await calm.stop()
-      before.push(...calm.calls)
+      const quiet = calling(ground)
+      await sleep(outage / 2)
+      await quiet.stop()
+      before.push(...quiet.calls)
       // From here on all tokens are good for a while.
       const failing = linked.filter(({ provider }) => provider === 'failing')
       await instance?.call(
@@ -295,7 +327,7 @@ async function providerFails(ground: Ground, { outages }: Size): Promise<Figure[
         failing.map(({ owner, id }) => ({ owner, id, forceRefresh: true })),
       )
       const began = Date.now()
-      servers.failing.misbehave({ proofRefusal: fault })
+      servers.failing.misbehave({ proofRefusal: faults[what] })
       const storm = calling(ground)
       await sleep(outage)
       // One after the other, each waits for a server that hangs until the deadline.

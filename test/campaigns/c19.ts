@@ -51,16 +51,16 @@ const points: readonly Point[] = [
   { deed: 'refresh', name: 'after set outcome', leaves: 'a working one' },
   { deed: 'refresh', name: 'before update active', leaves: 'a working one' },
   { deed: 'refresh', name: 'after update active', leaves: 'a working one' },
-  { deed: 'disconnect', name: 'after add lease', leaves: 'a working one' },
   { deed: 'disconnect', name: 'before update disconnected', leaves: 'a working one' },
   { deed: 'disconnect', name: 'after update disconnected', leaves: 'a disconnected one' },
+  { deed: 'disconnect', name: 'after add lease', leaves: 'a disconnected one' },
   { deed: 'disconnect', name: 'before request /revoke', leaves: 'a disconnected one' },
   { deed: 'disconnect', name: 'after request /revoke', leaves: 'a disconnected one' },
   { deed: 'disconnect', name: 'before update revoked', leaves: 'a disconnected one' },
   { deed: 'disconnect', name: 'after update revoked', leaves: 'a disconnected one' },
   { deed: 'disconnect', name: answer, leaves: 'a disconnected one' },
   { deed: 'remove', name: 'before update disconnected', leaves: 'a working one' },
-  { deed: 'remove', name: 'after update revoked', leaves: 'a disconnected one' },
+  { deed: 'remove', name: 'after update disconnected', leaves: 'a disconnected one' },
   { deed: 'remove', name: 'before delete', leaves: 'a disconnected one' },
   { deed: 'remove', name: 'after delete', leaves: 'nothing' },
 ]
@@ -75,6 +75,9 @@ const sweeps: readonly Point[] = [
   { deed: 'sweep', name: 'before update active', leaves: 'a working one' },
   { deed: 'sweep', name: 'after update active', leaves: 'a working one' },
 ]
+
+/** The short form has some of them, by the seed. */
+const sizes = { short: { kills: 1, points: 20 }, long: { kills: 42, points: points.length } } as const
 
 /** Milliseconds until everybody must stand at their point. */
 const patience = 30_000
@@ -124,6 +127,7 @@ export const campaign: Campaign = {
     const login = await startUserServer({ life: 3_600 })
     const projects = await startUserServer({ life: 3_600, cookie: 'account', clientId: 'app-at-projects' })
     const pool = new Pool({ connectionString: postgres.connectionString })
+    pool.on('error', () => undefined)
     const seen: Sightings = {
       notMet: [],
       notKilled: [],
@@ -160,16 +164,16 @@ export const campaign: Campaign = {
       login.server.register(`${url}/callback`, `${url}/`)
       for (const { redirectUri } of await worker.call('redirectUris')) projects.server.register(redirectUri)
       const ground: Ground = { url, login, projects, pool, store: postgresConnectionStore(pool), seen }
-      const people = await usersAt(ground, points, 'user')
-      const sweepers = await usersAt(ground, sweeps, 'sweeper')
-      const triggers = shuffled(people, random)
-      const kills = long ? 42 : 2
+      const { kills, points: count } = sizes[long ? 'long' : 'short']
+      const chosen = shuffled(points, random).slice(0, count)
+      const people = await usersAt(ground, chosen, 'user')
+      const sweepers = await usersAt(ground, shuffled(sweeps, random).slice(0, kills), 'sweeper')
+      const triggers = shuffled([...people, ...sweepers], random)
       for (let kill = 0; kill < kills; kill += 1) {
-        const sweeper = sweepers[kill % sweepers.length]
+        const trigger = triggers[kill % triggers.length]
+        // Each of them comes to be the one that kills, too.
+        const sweeper = sweepers.find((user) => user === trigger) ?? sweepers[kill % sweepers.length]
         const everybody = sweeper ? [...people, sweeper] : people
-        // Each of the sweepers comes to be the one that kills, too.
-        const isSweepersTurn = kill >= triggers.length
-        const trigger = isSweepersTurn ? sweeper : triggers[kill]
         const next = newWorker()
         // The one whose tokens cannot be revoked comes alone: the others' can.
         if (sweeper) await prepare(ground, sweeper)
@@ -183,7 +187,7 @@ export const campaign: Campaign = {
         await Promise.all(everybody.map((user) => connectAgain(ground, worker, user)))
       }
       seen.rejections.push(...worker.rejections)
-      return figures(ground, kills, people.length + 1)
+      return figures(ground, kills, people)
     } finally {
       await Promise.all(started.map((worker) => worker.stop()))
       await Promise.all([login.server.close(), projects.server.close(), pool.end()])
@@ -192,16 +196,16 @@ export const campaign: Campaign = {
   },
 }
 
-function figures({ projects, seen }: Ground, kills: number, users: number): Figure[] {
+function figures({ projects, seen }: Ground, kills: number, people: readonly User[]): Figure[] {
   const none = (what: string, lines: readonly string[]) =>
     exactly(what, lines.length, 0, { details: lines.slice(0, 15) })
   const { complaints } = projects.server
   const again = complaints.filter((complaint) => complaint.includes('refresh_token used again'))
   const others = complaints.filter((complaint) => !/refresh_token (used again|was revoked)/.test(complaint))
-  const lost = kills * points.filter(({ loses }) => loses).length
+  const lost = kills * people.filter(({ point }) => point.loses).length
   return [
     noted('kills', kills),
-    noted('users cut off at a point', kills * users),
+    noted('users cut off at a point', kills * (people.length + 1)),
     none('users that did not come to their point', seen.notMet),
     none('processes that ended otherwise', seen.notKilled),
     none('connections that were half', seen.half),

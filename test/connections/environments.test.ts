@@ -19,7 +19,7 @@ const options = {
   accountId: (me: { sub: string }) => me.sub,
 } as const
 
-async function startEnvironments(): Promise<Stage> {
+async function startEnvironments(special: Partial<ConnectionProvider> = {}): Promise<Stage> {
   const servers = await Promise.all([
     startUserServer({ life: 3_600, cookie: 'account', clientId: 'app-in-production' }),
     startUserServer({ life: 3_600, cookie: 'account', clientId: 'app-in-the-sandbox' }),
@@ -38,11 +38,12 @@ async function startEnvironments(): Promise<Stage> {
   })
   const provider = {
     ...options,
+    ...special,
     environments: {
       production: environment(production, 'The real thing'),
       sandbox: environment(sandbox, 'To try things out'),
     },
-  } satisfies ConnectionProvider
+  } as ConnectionProvider
   const none = {
     issuer: undefined,
     clientId: undefined,
@@ -123,6 +124,37 @@ test('T73 nothing of one environment is ever sent to the other', async () => {
   const told = [{ where: 'events', text: everythingIn(stage.events) }]
   const secrets = [...secretsOf(production), ...secretsOf(sandbox)].filter(({ role }) => role !== 'client id')
   expect(leaks(told, secrets)).toEqual([])
+})
+
+test.each<[string, Partial<ConnectionProvider>, string]>([
+  ['name', {}, 'shared'],
+  [
+    'e-mail address',
+    {
+      scope: 'openid email offline_access',
+      accountId: (me) => me.email as string,
+      emailAsAccountId: true,
+    },
+    'demo@example.com',
+  ],
+])('T12 the same %s in two environments is two accounts', async (_what, special, account) => {
+  const { stage, production, sandbox } = await startEnvironments(special)
+  const [alice, bob] = [await stage.signedIn('alice', 'shared'), await stage.signedIn('bob', 'shared')]
+  await stage.connect(alice, 'projects', { environment: 'production' })
+  await stage.connect(bob, 'projects', { environment: 'sandbox' })
+
+  const [hers = never(), ...others] = await stage.connections.for('alice').list()
+  const [his = never()] = await stage.connections.for('bob').list()
+  expect(others).toEqual([])
+  expect(hers).toMatchObject({ status: 'active', issuer: production.server.issuer, account_id: account })
+  expect(his).toMatchObject({ status: 'active', issuer: sandbox.server.issuer, account_id: account })
+  // In one environment it is one account, and somebody has it.
+  await stage.connect(bob, 'projects', { environment: 'production' })
+  expect((await stage.list(bob)).outcome).toMatchObject({ error: 'account_taken' })
+  // The end of the one is no other's, and nothing to be considerate of.
+  await his.disconnect()
+  expect([production.server.counts.revocation, sandbox.server.counts.revocation]).toEqual([0, 2])
+  expect((await hers.fetch(`${production.server.issuer}/userinfo`)).status).toBe(200)
 })
 
 test('the user chooses, by the names that people have for them', async () => {

@@ -14,6 +14,8 @@ export interface DPoPProvider {
   readonly issuer: string
   /** Path, status and `DPoP` header of each request to the token endpoint and to userinfo. */
   readonly proven: readonly { path: string; status: number; proof: string | undefined }[]
+  /** The kinds of the tokens that were revoked: `refresh_token` or `access_token`. */
+  readonly revoked: readonly string[]
   /** Registers the clients; before that it answers nothing. */
   serve(clients: readonly ClientMetadata[], apiUrl: string): void
 }
@@ -23,11 +25,13 @@ export async function startDPoPProvider(): Promise<DPoPProvider> {
   const issuer = await listening(server, 'localhost')
   onTestFinished(() => stopped(server))
   const proven: DPoPProvider['proven'][number][] = []
+  const revoked: string[] = []
   return {
     issuer,
     proven,
+    revoked,
     serve(clients, apiUrl) {
-      const answer = provider(issuer, clients, apiUrl)
+      const answer = provider(issuer, clients, apiUrl, (kind) => revoked.push(kind))
       server.on('request', (request, response) => {
         const path = (request.url ?? '').split('?', 1)[0] ?? ''
         const proof = request.headers['dpop']?.toString()
@@ -39,7 +43,12 @@ export async function startDPoPProvider(): Promise<DPoPProvider> {
   }
 }
 
-function provider(issuer: string, clients: readonly ClientMetadata[], apiUrl: string): RequestListener {
+function provider(
+  issuer: string,
+  clients: readonly ClientMetadata[],
+  apiUrl: string,
+  onRevoked: (kind: string) => void,
+): RequestListener {
   const key = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' })
   const server = new Provider(issuer, {
     clients: [...clients],
@@ -68,6 +77,7 @@ function provider(issuer: string, clients: readonly ClientMetadata[], apiUrl: st
     features: {
       devInteractions: { enabled: false },
       clientCredentials: { enabled: true },
+      revocation: { enabled: true },
       dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true },
       resourceIndicators: {
         enabled: true,
@@ -84,6 +94,8 @@ function provider(issuer: string, clients: readonly ClientMetadata[], apiUrl: st
       },
     },
   })
+  server.on('access_token.destroyed', () => onRevoked('access_token'))
+  server.on('refresh_token.destroyed', () => onRevoked('refresh_token'))
   return express().use(interactions(server)).use(server.callback())
 }
 

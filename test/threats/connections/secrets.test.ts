@@ -11,62 +11,70 @@ import { json } from '../../support/faulty-server/answer.js'
 import { correctSteps } from '../../support/faulty-server/steps.js'
 import { captureOutput } from '../../support/output.js'
 
-test('T41 many owners at once, on two instances, each get answers about their own account', async () => {
-  const owners = Array.from({ length: 4 }, (_, n) => `user-${n}`)
-  const store = memoryConnectionStore()
-  const secrets = [canary('cookie-secret')]
-  const stage = await startConnecting({ store, secrets, providers: { one: {}, two: {} } })
-  const late = async () => new Promise((resolve) => setTimeout(resolve, Math.random() * 10))
-  for (const owner of owners) {
-    const browser = await stage.signedIn(owner, `account-of-${owner}`)
-    for (const name of ['one', 'two']) await stage.connect(browser, name)
-  }
-  for (const server of Object.values(stage.providers)) {
-    server.misbehave({
-      async answerToken(op, response) {
-        await late()
-        return correctSteps.answerToken(op, response)
-      },
-      async answerUserinfo(op, claims) {
-        await late()
-        return correctSteps.answerUserinfo(op, claims)
-      },
+/** `LONG=1` has the full numbers. */
+const [ownerCount, callCount, patience] =
+  process.env['LONG'] === undefined ? [4, 12, 20_000] : [200, 50, 600_000]
+
+test(
+  'T41 many owners at once, on two instances, each get answers about their own account',
+  { timeout: patience },
+  async () => {
+    const owners = Array.from({ length: ownerCount }, (_, n) => `user-${n}`)
+    const store = memoryConnectionStore()
+    const secrets = [canary('cookie-secret')]
+    const stage = await startConnecting({ store, secrets, providers: { one: {}, two: {} } })
+    const late = async () => new Promise((resolve) => setTimeout(resolve, Math.random() * 10))
+    for (const owner of owners) {
+      const browser = await stage.signedIn(owner, `account-of-${owner}`)
+      for (const name of ['one', 'two']) await stage.connect(browser, name)
+    }
+    for (const server of Object.values(stage.providers)) {
+      server.misbehave({
+        async answerToken(op, response) {
+          await late()
+          return correctSteps.answerToken(op, response)
+        },
+        async answerUserinfo(op, claims) {
+          await late()
+          return correctSteps.answerUserinfo(op, claims)
+        },
+      })
+    }
+    const other = oauthConnections({
+      baseUrl: stage.app.url,
+      secrets,
+      store,
+      providers: Object.fromEntries(
+        Object.entries(stage.providers).map(([name, server]) => [name, providerAt(server)]),
+      ),
+      onEvent: () => undefined,
     })
-  }
-  const other = oauthConnections({
-    baseUrl: stage.app.url,
-    secrets,
-    store,
-    providers: Object.fromEntries(
-      Object.entries(stage.providers).map(([name, server]) => [name, providerAt(server)]),
-    ),
-    onEvent: () => undefined,
-  })
-  const instances = [stage.connections, other]
+    const instances = [stage.connections, other]
 
-  const answers = await Promise.all(
-    owners.flatMap((owner) =>
-      Array.from({ length: 12 }, async (_, n) => {
-        const all = await instances[n % 2]?.for(owner).list()
-        const connection = all?.[n % 4 < 2 ? 0 : 1]
-        if (!connection) throw new Error('it is gone')
-        // Some of them replace the token under the others.
-        if (n % 8 === 0) await connection.accessToken({ forceRefresh: true })
-        const answer = await connection.fetch(`${connection.issuer}/userinfo`)
-        const { sub } = (await answer.json()) as { sub: string }
-        const server = Object.values(stage.providers).find(
-          ({ server: { issuer } }) => issuer === connection.issuer,
-        )
-        return [sub, server?.ownerOf(await connection.accessToken())]
-      }).map(async (answer) => ({ owner, answer: await answer })),
-    ),
-  )
+    const answers = await Promise.all(
+      owners.flatMap((owner) =>
+        Array.from({ length: callCount }, async (_, n) => {
+          const all = await instances[n % 2]?.for(owner).list()
+          const connection = all?.[n % 4 < 2 ? 0 : 1]
+          if (!connection) throw new Error('it is gone')
+          // Some of them replace the token under the others.
+          if (n % 8 === 0) await connection.accessToken({ forceRefresh: true })
+          const answer = await connection.fetch(`${connection.issuer}/userinfo`)
+          const { sub } = (await answer.json()) as { sub: string }
+          const server = Object.values(stage.providers).find(
+            ({ server: { issuer } }) => issuer === connection.issuer,
+          )
+          return [sub, server?.ownerOf(await connection.accessToken())]
+        }).map(async (answer) => ({ owner, answer: await answer })),
+      ),
+    )
 
-  const wrong = answers.filter(({ owner, answer }) => answer.some((sub) => sub !== `account-of-${owner}`))
-  expect(wrong).toEqual([])
-  expect(answers).toHaveLength(48)
-  expect(Object.values(stage.providers).flatMap(({ server }) => server.complaints)).toEqual([])
-})
+    const wrong = answers.filter(({ owner, answer }) => answer.some((sub) => sub !== `account-of-${owner}`))
+    expect(wrong).toEqual([])
+    expect(answers).toHaveLength(ownerCount * callCount)
+    expect(Object.values(stage.providers).flatMap(({ server }) => server.complaints)).toEqual([])
+  },
+)
 
 /** All that is secret in the life of the connection. */
 async function secretsOf(stage: Connected, sealed: readonly string[]): Promise<Secret[]> {
