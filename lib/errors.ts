@@ -50,11 +50,13 @@ const table = {
   invalid_fields: [400, 'Something is missing, or is not possible.'],
   /** The connection has no token that is good, and only its user can bring one; `reason` says why. */
   needs_reconnect: [409, 'This connection has to be made again.'],
-  /** Whoever came back from the provider is not signed in as they were when they went. */
-  other_user: [409, 'You are not signed in as you were when this began, so nothing was connected.'],
+  /** Whoever came back from the provider is not signed in as they were when they went; `reason` says what has changed. */
+  other_user: [409, 'The sign-in here ended or changed on the way, so nothing was connected.'],
   /** A connection was to be made again, and another account of the provider came back. */
   other_account: [409, 'This is another account than the one that was connected.'],
   account_taken: [409, 'This account is connected by somebody else already.'],
+  /** The test call went through, and gave nothing that names the account; `reason` says why. */
+  account_unknown: [502, 'It is not known whose account this is.'],
 
   // Bearer tokens: RFC 6750 §3.1, RFC 9470 §3.
   missing_credentials: [401, 'An access token is needed.'],
@@ -85,7 +87,7 @@ export function isErrorCode(name: string): name is OAuthErrorCode {
   return Object.hasOwn(table, name)
 }
 
-/** What an authorization server said about an error, in its own words (RFC 6749 §5.2). Escape it before you show it. */
+/** What an authorization server, or the API of a test call, said about an error, in its own words (RFC 6749 §5.2). Escape it before you show it. */
 export interface ServerError {
   readonly error: string
   readonly error_description?: string
@@ -145,7 +147,7 @@ export class OAuthError extends Error {
   readonly maxAge?: number
   /** What is wrong with each field, in words for users, for `invalid_fields`. */
   readonly fields?: Readonly<Record<string, string>>
-  /** What the authorization server said, when the error is its answer. */
+  /** What the server said, when the error is its answer. */
   readonly serverError?: ServerError
 
   constructor(code: OAuthErrorCode, options: OAuthErrorOptions = {}) {

@@ -18,9 +18,21 @@ export type OAuthEvent =
   /** Another site may have made the request; `error.reason` has what was missing. */
   | { readonly type: 'request_rejected'; readonly code: OAuthErrorCode; readonly error: OAuthError }
   | { readonly type: 'login_restarted' }
-  | { readonly type: 'refreshed' }
-  | { readonly type: 'refresh_failed'; readonly code: OAuthErrorCode; readonly error: OAuthError }
-  | { readonly type: 'revocation_failed'; readonly code: OAuthErrorCode; readonly error: OAuthError }
+  /** With `connection` where it is one's tokens, here and in the next two; those of a session have none. */
+  | { readonly type: 'refreshed'; readonly connection?: ConnectionName }
+  | {
+      readonly type: 'refresh_failed'
+      readonly code: OAuthErrorCode
+      readonly error: OAuthError
+      readonly connection?: ConnectionName
+    }
+  /** Of tokens that were granted to a connection that did not come about, `connect_failed` names the provider. */
+  | {
+      readonly type: 'revocation_failed'
+      readonly code: OAuthErrorCode
+      readonly error: OAuthError
+      readonly connection?: ConnectionName
+    }
   | { readonly type: 'logout'; readonly subject: string | undefined }
   | {
       readonly type: 'server_logout'

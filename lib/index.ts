@@ -85,7 +85,7 @@ export type {
 export type { NeedsReconnectReason } from './connections/standing.js'
 export type { CheckOptions, CheckResult } from './connections/sweep.js'
 export { memoryConnectionStore } from './connections/memory-connection-store.js'
-export type { ConnectOutcome } from './middleware/connect-outcome.js'
+export type { ConnectAction, ConnectOutcome } from './middleware/connect-outcome.js'
 export {
   oauthConnections,
   type OAuthConnections,

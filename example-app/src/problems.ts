@@ -23,7 +23,8 @@ export function explain(error: unknown): Problem {
     const text = 'Something went wrong on our side. Please try again in a moment.'
     return { status: 500, headers, title: 'This did not work', text }
   }
-  const [title, text] = words[error.code] ?? ['This did not work', error.publicMessage]
+  const [title, text] = words[`${error.code} ${error.reason}`] ??
+    words[error.code] ?? ['This did not work', error.publicMessage]
   return {
     status: error.status,
     headers: error.headers,
@@ -43,9 +44,17 @@ const words: Record<string, readonly [title: string, text: string]> = {
   missing_credentials: ['Please sign in', 'Your sign-in is over. Sign in again to go on.'],
   login_required: ['Please sign in', 'Your sign-in is over. Sign in again to go on.'],
   connection_not_found: ['There is no such connection', 'It was removed, or it is somebody else’s.'],
+  'other_user signed_out': [
+    'Nothing was connected',
+    'Your sign-in here ended on the way. Sign in, and connect it again.',
+  ],
+  'other_user other_session': [
+    'Nothing was connected',
+    'You signed in once more on the way. Please connect it again.',
+  ],
   other_user: [
     'Nothing was connected',
-    'You signed out on the way, or somebody else signed in. Sign in, and connect it again.',
+    'Somebody else has signed in here on the way. Whoever wanted this has to sign in, and connect it again.',
   ],
   invalid_callback: ['This is over', 'It was finished already, or did not begin here. Please start again.'],
   unknown_state: ['This is over', 'It was finished already, or took too long. Please start again.'],

@@ -8,7 +8,7 @@ import { bearerToken, dpopToken } from '../tokens/api-token.js'
 import { createFreshness, type TokenDemand } from '../tokens/freshness.js'
 import type { Outcomes } from '../tokens/outcomes.js'
 import { isFinalRefusal, isRefreshable, type Refresher, type RenewedTokens } from '../tokens/refresh.js'
-import { tellStatus, type ConnectionChanges } from './connection-changes.js'
+import { nameOf, tellStatus, type ConnectionChanges } from './connection-changes.js'
 import type { ConnectionRecord, ProviderAccount } from './connection-record.js'
 import type { ConnectionStore } from './connection-store.js'
 import { withoutIdToken, type ConnectionGrant, type GrantSeal } from './grant.js'
@@ -198,6 +198,7 @@ export function createConnectionTokens(options: ConnectionTokensOptions): Connec
     let current = connection
     const request = {
       family: familyOf(connection.record),
+      connection: nameOf(connection.record),
       wanted: '',
       replaces: replaced.access_token,
       isPatient: !isGood(replaced, demand),
@@ -285,7 +286,10 @@ export function createConnectionTokens(options: ConnectionTokensOptions): Connec
     tellStatus(before, after, emit)
     const provider = providers.get(record.provider)
     const server = provider && serverOf(record, provider)
-    if (server && after.tokens === undefined) void revokeAt(server, record, grant.tokens)
+    // A refresh token that was refused is dead already; the access token may live on.
+    const { refresh_token: _refused, ...accessOnly } = grant.tokens
+    const left = reason === 'refresh_refused' ? accessOnly : grant.tokens
+    if (server && after.tokens === undefined) void revokeAt(server, record, left)
     return after
   }
 
@@ -319,13 +323,16 @@ export function createConnectionTokens(options: ConnectionTokensOptions): Connec
   ): Promise<boolean> {
     try {
       if (await isShared(record, record.clientId)) return true
-      return await server.revoke(await outcomes.newest(tokens), record.tokenOrigin)
+      return await server.revoke(await outcomes.newest(tokens), {
+        tokenOrigin: record.tokenOrigin,
+        connection: nameOf(record),
+      })
     } catch (thrown) {
       // Some have nobody who waits for them, and what they throw would end the process.
       const error = isOAuthError(thrown)
         ? thrown
         : new OAuthError('invalid_configuration', { reason: 'threw', cause: thrown })
-      emit({ type: 'revocation_failed', code: error.code, error })
+      emit({ type: 'revocation_failed', code: error.code, error, connection: nameOf(record) })
       return false
     }
   }

@@ -69,7 +69,7 @@ export interface Connection extends ConnectionView {
   /**
    * Makes the test call, and gives the connection as it is then: `active`, or `needs_reconnect`. Without a test call, an
    * access token is asked for. One that is `disconnected` is given as it is. Throws `connection_not_found`, and
-   * `upstream_unavailable`, `server_unavailable`, `invalid_server_response` and the like when nothing is known from it;
+   * `upstream_unavailable`, `account_unknown`, `server_unavailable` and the like when nothing is known from it;
    * then nothing is changed.
    */
   test(): Promise<Connection>

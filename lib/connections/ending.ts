@@ -60,7 +60,8 @@ export function createEnding(options: EndingOptions): Ending {
       return await settle(ended)
     } catch (error) {
       if (!isOAuthError(error)) throw error
-      if (error.code !== 'connection_not_found') emit({ type: 'revocation_failed', code: error.code, error })
+      if (error.code !== 'connection_not_found')
+        emit({ type: 'revocation_failed', code: error.code, error, connection: nameOf(ended) })
       return ended
     }
   }

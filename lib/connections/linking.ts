@@ -171,17 +171,18 @@ export function createLinking({ store, changes, tokens, seal, emit, now }: Linki
 }
 
 function otherAccount(record: ConnectionRecord, { issuer }: ProviderAccount, name: string): OAuthError {
+  const isOtherServer = record.issuer !== issuer
   return new OAuthError('other_account', {
-    hint:
-      record.issuer === issuer
-        ? `Sign out at ${name}, and choose the account that was connected before. To use the other one, connect it as a new one.`
-        : `${name} is reached in another way now, where accounts have other names. Connect the account as a new one, and remove this connection.`,
+    reason: isOtherServer ? 'other_issuer' : 'other_account',
+    hint: isOtherServer
+      ? `The app reaches ${name} at another server by now, where accounts have other names: its user has to connect the account as a new one.`
+      : `The user chose another account at ${name} than the one that this connection is for.`,
   })
 }
 
 /** What the app's functions read was sent by somebody else, and may be anything. */
 function unreadableAnswer({ key, name }: Provider, cause: unknown): OAuthError {
-  return new OAuthError('invalid_server_response', {
+  return new OAuthError('account_unknown', {
     message: `${name} does not say whose account it is`,
     reason: 'account_unreadable',
     hint: `A function of "providers.${key}" threw on the answer of the test call: "judge", "accountId" or "label".`,

@@ -5,7 +5,7 @@ import { OAuthError } from '../errors.js'
 import type { AccountAnswer, ConnectionProvider } from './provider-options.js'
 
 export interface AccountReader {
-  /** Throws `invalid_server_response` when the answer does not say. */
+  /** Throws `account_unknown` when the answer does not say. */
   accountId(answer: AccountAnswer): string
   /** Never throws: nothing goes by a label. */
   label(answer: AccountAnswer): string
@@ -32,7 +32,7 @@ export function accountReader(
   }
 
   function unknownAccount(reason: string, hint: string, cause?: unknown): OAuthError {
-    return new OAuthError('invalid_server_response', {
+    return new OAuthError('account_unknown', {
       message: `${name} does not say whose account it is`,
       reason,
       hint: `The function in the option "providers.${key}.accountId" ${hint}`,

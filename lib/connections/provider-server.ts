@@ -1,8 +1,8 @@
 /** One authorization server of a provider and the API behind it, for connections whose fields lead there. */
 
 import { isPromise } from '../app-answer.js'
-import { OAuthError } from '../errors.js'
-import type { Emit } from '../events.js'
+import { OAuthError, type OAuthErrorCode, type OAuthErrorOptions } from '../errors.js'
+import type { ConnectionName, Emit } from '../events.js'
 import { tokenLimit, type Fetch, type HttpClient } from '../http.js'
 import type { Client } from '../oauth/client.js'
 import type { DPoPKeys } from '../oauth/dpop-keys.js'
@@ -11,10 +11,11 @@ import { revoke } from '../oauth/revocation.js'
 import { requireEndpoint } from '../oauth/server-metadata.js'
 import type { TokenSet } from '../oauth/token-set.js'
 import { apiFetch, type ApiFetch } from '../tokens/api-fetch.js'
-import type { ApiTokens } from '../tokens/api-token.js'
+import type { ApiToken, ApiTokens } from '../tokens/api-token.js'
 import type { ListedApi } from '../tokens/listed-api.js'
 import type { RefreshableTokens } from '../tokens/refresh.js'
 import { createRevoke } from '../tokens/revoke.js'
+import { apiError } from './api-error.js'
 import type { AccountAnswer, ConnectionTest } from './provider-options.js'
 
 /** All tokens of a connection are alike. */
@@ -31,7 +32,7 @@ export interface ProviderServer {
   readonly fetch: (tokens: ConnectionApiTokens) => ApiFetch
   /**
    * The answer of the test call; nothing where there is none. Throws `needs_reconnect` when the token is refused,
-   * `upstream_unavailable` when the API is away, and `invalid_server_response` for any other answer.
+   * `upstream_unavailable` when the API is away, and `account_unknown` for any other answer.
    */
   readonly test: ((tokens: ConnectionApiTokens) => Promise<AccountAnswer>) | undefined
   /**
@@ -45,9 +46,9 @@ export interface ProviderServer {
   ): Promise<TokenSet>
   /**
    * Whether tokens are known to be revoked. With `tokenOrigin`, nothing is sent where the server names another place for its
-   * tokens. Never throws, and takes two seconds at most; a failure is an event.
+   * tokens. Never throws, and takes two seconds at most; a failure is an event, which names the `connection`.
    */
-  revoke(tokens: TokenSet, tokenOrigin?: string): Promise<boolean>
+  revoke(tokens: TokenSet, options?: { tokenOrigin?: string; connection?: ConnectionName }): Promise<boolean>
 }
 
 export interface ProviderServerOptions {
@@ -96,10 +97,15 @@ export function createProviderServer(options: ProviderServerOptions): ProviderSe
     tokenOrigin,
     refresh: (tokens, subject, { tokenOrigin: origin, ...request }) =>
       refreshTokenGrant(bound(client, 'token_endpoint', [origin]), tokens, subject, request),
-    revoke: (tokens, origin) =>
-      createRevoke(async () => revokeAt(tokens, origin ?? (await tokenOrigin())), emit)(tokens),
+    revoke: (tokens, { tokenOrigin: origin, connection } = {}) =>
+      createRevoke(async () => revokeAt(tokens, origin ?? (await tokenOrigin())), emit)(tokens, connection),
     fetch: apiFetch({ apis, fetch }),
-    test: testFetch && ((tokens) => testCall(testApi.url, testFetch(tokens), judge)),
+    test:
+      testFetch &&
+      (async (tokens) => {
+        const { noted, secrets } = notedTokens(tokens)
+        return testCall(testApi.url, testFetch(noted), judge, () => [...secrets, ...client.secrets()])
+      }),
   }
 }
 
@@ -136,32 +142,55 @@ async function testCall(
   url: string,
   fetchWithToken: ApiFetch,
   judge: ConnectionTest['judge'],
+  secrets: () => readonly string[],
 ): Promise<AccountAnswer> {
   const response = await fetchWithToken(url, { headers: { accept: 'application/json' } }).catch(
     (error: unknown) => {
-      throw isServerAway(error) ? apiAway('network', error) : error
+      if (isAbout(error, 'server_unavailable', /^(network|timeout)$/))
+        throw apiAway('network', { cause: error })
+      if (isAbout(error, 'invalid_server_response', /^(redirect|status|too_large)$/))
+        throw unusable(url, error.reason === 'redirect' ? 'a redirect' : 'what cannot be read', 'test_answer')
+      throw error
     },
   )
   const { status } = response
-  if (status === 401) throw refused()
-  if (status >= 500 || status === 429) throw apiAway(`status_${status}`)
-  const answer = status === 200 ? await jsonOf(response) : undefined
-  if (answer === undefined) {
-    throw new OAuthError('invalid_server_response', {
-      message: `the test call to ${url} was answered with ${status === 200 ? 'no JSON' : `status ${status}`}`,
-      reason: `test_status_${status}`,
-      hint: 'Is "test.url" right, and does the scope allow it?',
-    })
+  const answer = await jsonOf(response)
+  const said = () => {
+    const serverError = apiError(answer, status, secrets())
+    return serverError && { serverError }
   }
+  if (status === 401) throw refused(said())
+  if (status >= 500 || status === 429) throw apiAway(`status_${status}`, said())
+  if (status !== 200) throw unusable(url, `status ${status}`, `test_status_${status}`, said())
+  if (answer === undefined) throw unusable(url, 'no JSON', 'test_status_200')
   const verdict: unknown = judge ? judge(answer) : 'good'
   if (verdict === 'good') return answer
-  if (verdict === 'refused') throw refused()
-  if (verdict === 'unavailable') throw apiAway('judged')
+  if (verdict === 'refused') throw refused(said())
+  if (verdict === 'unavailable') throw apiAway('judged', said())
   throw new OAuthError('invalid_configuration', {
     message: `the function "test.judge" gave ${isPromise(verdict) ? 'a promise' : 'no verdict'}`,
     reason: 'no_verdict',
     hint: 'It must return "good", "refused" or "unavailable" for whatever the API answers.',
   })
+}
+
+/** The same tokens, and those that were shown: an API may repeat them in what it says. */
+function notedTokens(tokens: ConnectionApiTokens): {
+  noted: ConnectionApiTokens
+  secrets: readonly string[]
+} {
+  const secrets: string[] = []
+  const note = <T extends ApiToken | undefined>(token: T): T => {
+    if (token) secrets.push(token.access_token)
+    return token
+  }
+  return {
+    secrets,
+    noted: {
+      token: async (wanted) => note(await tokens.token(wanted)),
+      inPlaceOf: async (...refusal) => note(await tokens.inPlaceOf(...refusal)),
+    },
+  }
 }
 
 async function jsonOf(response: Response): Promise<AccountAnswer> {
@@ -172,23 +201,30 @@ async function jsonOf(response: Response): Promise<AccountAnswer> {
   }
 }
 
-/** The deadline and the network are told in the words for an authorization server, which the API is not. */
-function isServerAway(error: unknown): boolean {
-  return (
-    error instanceof OAuthError &&
-    error.code === 'server_unavailable' &&
-    /^(network|timeout)$/.test(error.reason ?? '')
-  )
+/** The way out tells of failures in the words for an authorization server, which the API is not. */
+function isAbout(error: unknown, code: OAuthErrorCode, reasons: RegExp): error is OAuthError {
+  return error instanceof OAuthError && error.code === code && reasons.test(error.reason ?? '')
 }
 
-function refused(): OAuthError {
-  return new OAuthError('needs_reconnect', { reason: 'test_refused' })
+type Said = Pick<OAuthErrorOptions, 'serverError' | 'cause'>
+
+function refused(said?: Said): OAuthError {
+  return new OAuthError('needs_reconnect', { reason: 'test_refused', ...said })
 }
 
-function apiAway(reason: string, cause?: unknown): OAuthError {
+function apiAway(reason: string, said?: Said): OAuthError {
   return new OAuthError('upstream_unavailable', {
     reason,
     hint: 'The API of the test call does not answer as it should. Nothing is known of the connection until it does.',
-    cause,
+    ...said,
+  })
+}
+
+function unusable(url: string, answer: string, reason: string, said?: Said): OAuthError {
+  return new OAuthError('account_unknown', {
+    message: `the test call to ${url} was answered with ${answer}`,
+    reason,
+    hint: `The test call was answered with ${answer}. Is "test.url" right, and does the scope allow it? With fields or environments, the account may be in another one than the user chose.`,
+    ...said,
   })
 }

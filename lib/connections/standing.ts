@@ -13,11 +13,12 @@ const sentences = {
     `The access that ${name} gave has run out, and it cannot be renewed. Connect it again.`,
   not_renewable: (name: string) =>
     `The access that ${name} gave cannot be renewed without you. Connect it again.`,
-  test_refused: (name: string) => `${name} refuses the access that it gave. Connect it again.`,
-  account_changed: (name: string) => `${name} says that this is another account now. Connect it again.`,
-  unreadable: (name: string) => `The access to ${name} cannot be read any more. Connect it again.`,
-  configuration_changed: (name: string) => `${name} is reached in another way now. Connect it again.`,
-  provider_removed: (name: string) => `${name} can no longer be used here.`,
+  test_refused: (name: string) => `${name} does not accept this app’s access any more. Connect it again.`,
+  account_changed: (name: string) =>
+    `${name} now answers for another account. Connect the one that you used before.`,
+  unreadable: (name: string) => `This app can no longer read its access to ${name}. Connect it again.`,
+  configuration_changed: (name: string) => `This app now reaches ${name} in another way. Connect it again.`,
+  provider_removed: (name: string) => `This app does not work with ${name} any more.`,
   disconnected: (name: string) => `${name} is not connected any more.`,
 } as const
 
@@ -44,5 +45,10 @@ export function isProvisional(reason: NeedsReconnectReason | undefined): boolean
 }
 
 export function needsReconnect(reason: NeedsReconnectReason, name: string, cause?: OAuthError): OAuthError {
-  return new OAuthError('needs_reconnect', { reason, hint: reasonInWords(reason, name), cause })
+  return new OAuthError('needs_reconnect', {
+    reason,
+    hint: reasonInWords(reason, name),
+    ...(cause?.serverError && { serverError: cause.serverError }),
+    cause,
+  })
 }

@@ -118,7 +118,7 @@ export function createCallback(options: CallbackOptions): Callback {
       await again(req, res, transaction)
       return
     }
-    freshLogin.remember(res, sessionHandle(began.id))
+    freshLogin.remember(req, res, sessionHandle(began.id))
     emit({ type: 'login', issuer, subject })
     redirect(res, transaction.returnTo, 303)
   }

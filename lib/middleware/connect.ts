@@ -112,7 +112,8 @@ export function createConnect({
       })
     }
     if (!came) throw otherUser('signed_out')
-    if (!isWhoWent(came, transaction)) throw otherUser('other_user')
+    if (!isWhoWent(came, transaction))
+      throw otherUser(isSamePerson(came, transaction) ? 'other_session' : 'other_user')
     return { transaction, auth: came.auth }
   }
 
@@ -178,12 +179,15 @@ export function createConnect({
         tell(provider, error)
         throw error
       })
+      const { reconnects: connection, fields } = transaction
+      const action = connection === undefined ? 'connect' : 'reconnect'
       try {
-        outcomes.keep(res, auth.sessionId, succeeded(await link(req, provider, transaction)))
+        outcomes.keep(res, auth.sessionId, succeeded(action, await link(req, provider, transaction)))
       } catch (error) {
         const told = tell(provider, error)
         if (told !== error) throw error
-        outcomes.keep(res, auth.sessionId, failed(provider.key, told))
+        const values = action === 'connect' && Object.keys(fields).length > 0 ? fields : undefined
+        outcomes.keep(res, auth.sessionId, failed(told, { action, provider, connection, values }))
       }
       redirect(res, transaction.returnTo, 303)
     },
@@ -200,17 +204,30 @@ async function unlessSignedOut(visitor: Promise<Visitor>): Promise<Visitor | und
   }
 }
 
-function isWhoWent({ auth, owner }: Visitor, transaction: ConnectTransaction): boolean {
-  return (
-    isSameSecret(auth.sessionId, transaction.session) &&
-    auth.subject === transaction.subject &&
-    owner === transaction.owner
-  )
+function isWhoWent(visitor: Visitor, transaction: ConnectTransaction): boolean {
+  return isSameSecret(visitor.auth.sessionId, transaction.session) && isSamePerson(visitor, transaction)
 }
 
-function otherUser(reason: string): OAuthError {
+function isSamePerson({ auth, owner }: Visitor, transaction: ConnectTransaction): boolean {
+  return auth.subject === transaction.subject && owner === transaction.owner
+}
+
+/** What happened on the way. */
+const changes = {
+  signed_out: 'the user signed out, or the session ran out',
+  other_session: 'the same user signed in again',
+  other_user: 'somebody else signed in, or the app has another owner for the user',
+} as const
+
+/**
+ * The code is neither redeemed nor passed on: whoever is at the browser now must not be given what is another's, and a grant
+ * that nobody wants is best not made. It stays in the address of the error page. Without the verifier of this transaction,
+ * which has just been spent, it is of no use (RFC 7636 §1), and at a server that forgets to ask for that, without the
+ * client's secret.
+ */
+function otherUser(reason: keyof typeof changes): OAuthError {
   return new OAuthError('other_user', {
     reason,
-    hint: 'Connecting ends in the session in which it began: the user signed out, or signed in again, on the way.',
+    hint: `Connecting ends in the session in which it began, and ${changes[reason]} on the way. Nothing was redeemed.`,
   })
 }

@@ -9,7 +9,14 @@ import { isOAuthError, OAuthError } from '../errors.js'
 import type { Emit } from '../events.js'
 import type { BrowserSource } from './auth.js'
 import type { Connect, ConnectStart, Visitor } from './connect.js'
-import { done, failed, type ConnectOutcome, type ConnectOutcomes } from './connect-outcome.js'
+import {
+  done,
+  failed,
+  type Attempt,
+  type ConnectAction,
+  type ConnectOutcome,
+  type ConnectOutcomes,
+} from './connect-outcome.js'
 import type { SendConnectionsPage } from './connections-page.js'
 import type { CsrfRule } from './csrf.js'
 import { navigation, postedFields, redirect, sendJson } from './request.js'
@@ -59,17 +66,20 @@ type Fields = Posted['sent']
 
 /** What can be done with a connection, and what has been done then. */
 type Action = readonly [
+  name: ConnectAction,
   status: ConnectOutcome['status'],
   act: (connection: Connection, sent: Fields) => Promise<Connection | void>,
 ]
 
-const actions: ReadonlyMap<string, Action> = new Map<string, Action>([
+const actionList: readonly Action[] = [
   // Whatever it is: `rename` judges it.
-  ['rename', ['renamed', (connection, { label }) => connection.rename(label as string)]],
-  ['test', ['tested', (connection) => connection.test()]],
-  ['disconnect', ['disconnected', (connection) => connection.disconnect()]],
-  ['remove', ['removed', (connection) => connection.remove()]],
-])
+  ['rename', 'renamed', (connection, { label }) => connection.rename(label as string)],
+  ['test', 'tested', (connection) => connection.test()],
+  ['disconnect', 'disconnected', (connection) => connection.disconnect()],
+  ['remove', 'removed', (connection) => connection.remove()],
+]
+
+const actions: ReadonlyMap<string, Action> = new Map(actionList.map((action) => [action[0], action]))
 
 export function createConnectionRoutes(options: ConnectionRoutesOptions): ConnectionRoutes {
   const { store, changes, connections, providers, connect, outcomes, sendPage, csrf, origin, emit } = options
@@ -154,7 +164,8 @@ export function createConnectionRoutes(options: ConnectionRoutesOptions): Connec
     async (req, res, source) => {
       const request = await posted(req, source)
       const provider = providerOf(key)
-      await start(req, res, request, provider, () => ({
+      const values = filledIn(provider, request.sent)
+      await start(req, res, request, { action: 'connect', provider, values }, () => ({
         provider,
         fields: provider.fields.read(request.sent),
         returnTo: request.to,
@@ -167,51 +178,44 @@ export function createConnectionRoutes(options: ConnectionRoutesOptions): Connec
       const request = await posted(req, source)
       const { provider: key, fields } = await changes.get(id, request.visitor.owner)
       const provider = providerOf(key)
-      await start(req, res, request, provider, () => ({
-        provider,
-        fields,
-        reconnects: id,
-        returnTo: request.to,
-      }))
+      const begun = { provider, fields, reconnects: id, returnTo: request.to }
+      await start(req, res, request, { action: 'reconnect', provider, connection: id }, () => begun)
     }
 
   /** Sends the user to a provider. A page is told of a failure as an outcome, where its form can be filled in again. */
   async function start(
     req: IncomingMessage,
     res: ServerResponse,
-    { visitor, sent, isForm, to }: Posted,
-    provider: Provider,
+    { visitor, isForm, to }: Posted,
+    attempt: Attempt,
     begun: () => ConnectStart,
   ): Promise<void> {
     try {
       await connect.start(req, res, visitor, begun())
     } catch (error) {
       if (!isOAuthError(error)) throw error
-      emit({ type: 'connect_failed', provider: provider.key, code: error.code, error })
+      emit({ type: 'connect_failed', provider: attempt.provider.key, code: error.code, error })
       if (!isForm) throw error
-      const values = error.code === 'invalid_fields' && filledIn(provider, sent)
-      outcomes.keep(res, visitor.auth.sessionId, {
-        ...failed(provider.key, error),
-        ...(values && { values }),
-      })
+      outcomes.keep(res, visitor.auth.sessionId, failed(error, attempt))
       redirect(res, to, 303)
     }
   }
 
-  const act =
-    (id: string, [status, action]: Action): ConnectionRoute =>
+  const acting =
+    (id: string, [name, status, act]: Action): ConnectionRoute =>
     async (req, res, source) => {
       const { visitor, sent, isForm, to } = await posted(req, source)
       const { auth, owner } = visitor
       const record = await changes.get(id, owner)
-      let outcome = done(status, record)
+      let outcome = done(name, status, record)
       try {
-        const changed = await action(connections.connection(record), sent)
+        const changed = await act(connections.connection(record), sent)
         if (!isForm) sendJson(res, 200, changed ? connections.view(await changes.get(id, owner)) : null)
       } catch (error) {
         if (!isForm || !isOAuthError(error)) throw error
         if (error.status >= 500) emit({ type: 'request_failed', code: error.code, error })
-        outcome = failed(record.provider, error)
+        const provider = { key: record.provider, name: connections.view(record).provider_name }
+        outcome = failed(error, { action: name, provider, connection: id })
       }
       if (!isForm) return
       outcomes.keep(res, auth.sessionId, outcome)
@@ -234,21 +238,18 @@ export function createConnectionRoutes(options: ConnectionRoutesOptions): Connec
       }
     if (second === 'reconnect') return reconnect(name)
     const action = actions.get(second)
-    return action && act(name, action)
+    return action && acting(name, action)
   }
 }
 
-/** What a form had in the fields of the provider; nothing when it is more than a cookie should carry. */
+/** What a form had in the fields of the provider. */
 function filledIn({ fields }: Provider, sent: Fields): Record<string, string> | undefined {
-  const names = fields.asked.map(({ name }) => name)
-  const values = Object.entries(sent).filter(
-    (entry): entry is [string, string] => names.includes(entry[0]) && typeof entry[1] === 'string',
-  )
-  return values.flat().join('').length <= mostFilledIn ? Object.fromEntries(values) : undefined
+  const values = fields.asked.flatMap(({ name }) => {
+    const value = Object.hasOwn(sent, name) ? sent[name] : undefined
+    return typeof value === 'string' ? [[name, value] as const] : []
+  })
+  return values.length > 0 ? Object.fromEntries(values) : undefined
 }
-
-/** Characters. */
-const mostFilledIn = 500
 
 function isVisit(req: IncomingMessage): boolean {
   return (req.method === 'GET' || req.method === 'HEAD') && navigation(req) === 'yes'

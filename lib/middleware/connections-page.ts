@@ -174,8 +174,19 @@ function notice(outcome: ConnectOutcome, { connections, providers }: Connections
   const name = markup`<strong><bdi>${connection?.label ?? providerName}</bdi></strong>`
   if (!isFailure(outcome, connections))
     return markup`<div class="notice" role="status"><p>${said(outcome.status, name)}</p></div>`
-  return markup`<div class="notice bad" role="alert"><h2>That did not work</h2><p>${name}: ${outcome.message ?? connection?.message}</p>
+  const headline =
+    outcome.status === 'failed' ? failures[outcome.action](name) : markup`${name} does not work`
+  return markup`<div class="notice bad" role="alert"><h2>${headline}</h2><p>${outcome.message ?? connection?.message}</p>
 ${problems(outcome, provider)}${quotation(outcome, providerName)}${advice(outcome)}</div>`
+}
+
+const failures: Readonly<Record<ConnectOutcome['action'], (name: Html) => Html>> = {
+  connect: (name) => markup`${name} was not connected`,
+  reconnect: (name) => markup`${name} was not connected again`,
+  test: (name) => markup`${name} could not be tested`,
+  rename: (name) => markup`${name} was not renamed`,
+  disconnect: (name) => markup`${name} was not disconnected`,
+  remove: (name) => markup`${name} was not removed`,
 }
 
 function said(status: ConnectOutcome['status'], name: Html): Html {
@@ -203,12 +214,8 @@ function problems({ provider, fields = {} }: ConnectOutcome, offered: OfferedPro
   return entries.length > 0 ? markup`<ul>${entries}</ul>` : markup``
 }
 
-/** These hints are for users; the others are for whoever can change the set-up of the app or of the provider. */
-const hintsForUsers: readonly string[] = ['other_account', 'needs_reconnect']
-
-function advice({ error = '', hint }: ConnectOutcome): Html {
+function advice({ hint }: ConnectOutcome): Html {
   if (hint === undefined) return markup``
-  if (hintsForUsers.includes(error)) return markup`<p>${hint}</p>`
   return markup`<details><summary>For those who run this site</summary><p>${hint}</p></details>`
 }
 

@@ -90,7 +90,10 @@ export function createRefusals(options: RefusalOptions): Refusals {
         answer(error, req, res, next, wayOn)
         return
       }
-      if (freshLogin.remembered(req) !== undefined && !hasEnded) {
+      const isFresh = freshLogin.remembered(req) !== undefined && !hasEnded
+      // A session that came back sealed by a secret of before was kept. A login brings another one, if it comes back to the same.
+      const isWorthATry = error.reason === 'session_unreadable'
+      if (isFresh && !(isWorthATry && freshLogin.mayRestart(req, res))) {
         // Another login would end here again, and so on without an end.
         answer(sessionNotKept(), req, res, next)
         return

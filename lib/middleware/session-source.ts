@@ -22,7 +22,7 @@ import { navigation } from './request.js'
 
 /** What all requests of one `oauthLogin` share. */
 export interface SessionSourceOptions {
-  sessions: Pick<Sessions, 'read' | 'isBrought' | 'lives'>
+  sessions: Pick<Sessions, 'read' | 'isBrought' | 'isUnreadable' | 'lives'>
   login: Login
   refusals: Refusals
   freshLogin: FreshLogin
@@ -66,7 +66,10 @@ export class SessionSource implements BrowserSource {
     const isBrought = sessions.isBrought(this.#req)
     try {
       if (found && (await sessions.lives(this.#req, this.#res, found.session))) return found.auth
-      if (!isBrought) throw new OAuthError('login_required')
+      if (!isBrought) {
+        const isUnreadable = sessions.isUnreadable(this.#req)
+        throw new OAuthError('login_required', isUnreadable ? { reason: 'session_unreadable' } : {})
+      }
       // A session that came back and has ended was kept: another login is no circle.
       if (!this.#res.headersSent) freshLogin.forget(this.#req, this.#res)
       throw new OAuthError('login_required', { reason: 'session_ended' })

@@ -110,6 +110,8 @@ export function cookieStorage(options: CookieStorageOptions): SessionStorage {
 
     mayBeOutdated: true,
     read,
+    // Of one with a part that the browser has dropped there is no value: it was not kept.
+    isUnreadable: (req) => read(req) === undefined && readChunkedCookie(req, name) !== undefined,
     async isKept(req, session) {
       if (tokens.has(req)) return true
       const sealed = readChunkedCookie(req, tokensName)

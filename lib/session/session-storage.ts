@@ -2,6 +2,7 @@
 
 import type { IncomingMessage } from 'node:http'
 import type { Seal } from '../seal.js'
+import { cookieNames, readCookie } from './cookies.js'
 import { sessionCall, type ExpressSession } from './express-session.js'
 import type { Session, SessionStorage } from './session.js'
 import type { TokenRecords } from './token-records.js'
@@ -53,6 +54,16 @@ export function sessionStorage(options: SessionStorageOptions): SessionStorage {
 
     mayBeOutdated: false,
     read,
+    isUnreadable(req) {
+      const { session, id } = expressSession(req)
+      if (typeof session[name] === 'string') return read(req) === undefined
+      // express-session gives a new session in place of one that it cannot open or find. What its cookie is called only the
+      // app knows; a cookie of the app's own that is signed as well costs one more login.
+      return cookieNames(req, '').some((cookie) => {
+        const value = readCookie(req, cookie) ?? ''
+        return value.startsWith('s:') && !value.startsWith(`s:${id}.`)
+      })
+    },
     isKept: async (req, session) => (await records.read(req, session)) !== undefined,
     tokens: (req, session) => records.read(req, session),
     save: (req, session, tokens) => records.renew(req, session, tokens),

@@ -38,6 +38,8 @@ export interface SessionStorage {
   readonly mayBeOutdated: boolean
   /** What is at hand without asking a store; nothing when nobody is signed in. */
   read(req: IncomingMessage): Session | undefined
+  /** Whether the browser brought one that does not open: sealed with a secret of before, or gone from the store. */
+  isUnreadable(req: IncomingMessage): boolean
   /** Whether the session still has its tokens. Throws `store_unavailable`. */
   isKept(req: IncomingMessage, session: Session): Promise<boolean>
   /** The tokens; nothing when the session was ended elsewhere. Throws `store_unavailable`. */
@@ -80,6 +82,8 @@ export interface Sessions {
   secondsLeft(session: Session): number
   /** Whether the request has a session of ours at all, be it over. */
   isBrought(req: IncomingMessage): boolean
+  /** Whether it has one that does not open. */
+  isUnreadable(req: IncomingMessage): boolean
   /** Whether it lives indeed: it may have been ended elsewhere. Throws `store_unavailable`. */
   lives(req: IncomingMessage, res: ServerResponse, session: Session): Promise<boolean>
   /** Its tokens; nothing when it has ended. Throws `store_unavailable`. */
@@ -158,6 +162,7 @@ export function createSessions(options: SessionOptions): Sessions {
     secondsLeft,
 
     isBrought: (req) => storage.read(req) !== undefined,
+    isUnreadable: (req) => storage.isUnreadable(req),
 
     async lives(req, res, session) {
       const [isOver, isKept] = await Promise.all([hasEnded(session), storage.isKept(req, session)])

@@ -5,7 +5,7 @@
 
 import { isOAuthError, OAuthError } from '../errors.js'
 import { expiringMap } from '../expiring-map.js'
-import type { Emit } from '../events.js'
+import type { ConnectionName, Emit } from '../events.js'
 import type { AccessToken, TokenSet } from '../oauth/token-set.js'
 import type { Lease, Leases } from '../stores/leases.js'
 import type { Gate } from './gate.js'
@@ -39,6 +39,8 @@ export interface RefreshRequest {
   readonly wanted: string
   /** The access token that will not do any more. */
   readonly replaces: string | undefined
+  /** Whose tokens they are, for events; nothing for those of a session. */
+  readonly connection?: ConnectionName
   /** Whether to wait where others are before us. Without it, `server_unavailable` is thrown at once. */
   readonly isPatient: boolean
   /** What is kept now: another request, or another instance, may have refreshed. Throws `SessionEnded`. */
@@ -88,7 +90,7 @@ export function createRefresher({ leases, outcomes, gate, emit }: RefresherOptio
     const { isPatient } = request
     const renewed = underLease(request)
       .catch((error: unknown) => {
-        if (isPatient || !isCrowdedOut(error)) noteFailure(key, error)
+        if (isPatient || !isCrowdedOut(error)) noteFailure(key, error, request)
         throw error
       })
       .finally(() => inFlight.delete(key))
@@ -107,8 +109,8 @@ export function createRefresher({ leases, outcomes, gate, emit }: RefresherOptio
     }
   }
 
-  function noteFailure(key: string, error: unknown): void {
-    if (isOAuthError(error)) emit({ type: 'refresh_failed', code: error.code, error })
+  function noteFailure(key: string, error: unknown, request: RefreshRequest): void {
+    if (isOAuthError(error)) emit({ type: 'refresh_failed', code: error.code, error, ...about(request) })
     if (isTemporary(error)) failures.set(key, { error }, now() + pauseAfter(error))
   }
 
@@ -172,7 +174,7 @@ export function createRefresher({ leases, outcomes, gate, emit }: RefresherOptio
         }, request.isPatient)
         // Remembered before it is kept: when that fails, the old token is spent all the same.
         await outcomes.keep(tokens.refresh_token, renewed.tokens)
-        emit({ type: 'refreshed' })
+        emit({ type: 'refreshed', ...about(request) })
         await request.save(renewed)
         return renewed
       } catch (error) {
@@ -189,6 +191,10 @@ export function createRefresher({ leases, outcomes, gate, emit }: RefresherOptio
   }
 
   return { refresh, alone }
+}
+
+function about({ connection }: RefreshRequest): Pick<RefreshRequest, 'connection'> {
+  return connection ? { connection } : {}
 }
 
 class LeaseLost extends Error {

@@ -133,7 +133,7 @@ describe.skipIf(!hasChromium)('connections in the demo', () => {
         await page.goto(`${demo.url}/connected`)
         expect(await state(label)).toBe('Works')
         const journal = (await page.locator('.journal').textContent()) ?? ''
-        expect(journal.match(/The access token was refreshed/g)).toHaveLength(1)
+        expect(journal.match(/The access token of Hotel \(apaleo-like\) was refreshed/g)).toHaveLength(1)
       } finally {
         await demo.stop()
         await rm(folder, { recursive: true, force: true })

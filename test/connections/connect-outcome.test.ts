@@ -39,7 +39,7 @@ describe('what the provider says of an error', () => {
       status: 'failed',
       provider: 'projects',
       error: 'access_denied',
-      message: 'Access was denied.',
+      message: 'It was not allowed at projects. Nothing was connected. You can try again.',
       provider_error: 'access_denied',
       hint: expect.stringContaining('said no') as unknown,
     })
@@ -75,13 +75,108 @@ describe('what the provider says of an error', () => {
   })
 })
 
+describe('what the API of the test call says of an error', () => {
+  const withRegion = { projects: { fields: { region: { label: 'Region', choices: ['eu', 'us'] } } } }
+
+  test.each<[string, number, object, string, string | undefined]>([
+    ['by the names of RFC 6749', 403, { error: 'no', error_description: 'Not you.' }, 'no', 'Not you.'],
+    ['in an object', 404, { error: { code: 5, status: 'GONE', message: 'Moved.' } }, 'GONE', 'Moved.'],
+    ['in a message', 403, { message: 'Änderung nötig' }, 'status 403', 'Änderung nötig'],
+    ['of an outage', 503, { error: 'maintenance' }, 'maintenance', undefined],
+    ['of a token that it refuses', 401, { error: 'invalid_token' }, 'invalid_token', undefined],
+  ])('%s reaches the page', async (_what, status, said, error, description) => {
+    const stage = await startConnecting({ providers: withRegion })
+    const alice = await stage.signedIn('alice')
+    stage.providers['projects']?.misbehave({ answerUserinfo: () => json(said, status) })
+    await stage.connect(alice, 'projects', { region: 'us' })
+    const { outcome } = await stage.list(alice)
+    expect(outcome).toMatchObject({ status: 'failed', provider_error: error, values: { region: 'us' } })
+    expect(outcome?.['provider_error_description']).toBe(description)
+    const words =
+      'did not say whose account this is. Nothing was connected. Is this right: Region? Please try again.'
+    expect(outcome?.['message']).toMatch(
+      status === 403 || status === 404 ? words : /does not (answer|accept)/,
+    )
+  })
+
+  test('is plain text of bounded length, without the token and our secret', async () => {
+    const stage = await startConnecting()
+    const alice = await stage.signedIn('alice')
+    const { server } = stage.providers['projects'] ?? {}
+    let token = 'none'
+    stage.providers['projects']?.misbehave({
+      answerUserinfo(op) {
+        const { headers } = op.requests.findLast(({ endpoint }) => endpoint === 'userinfo') ?? {}
+        token = String(headers?.authorization).replace(/^Bearer /, '')
+        return json({ message: `no: ${token} ${server?.clientSecret} \u202e${hostile}` }, 403)
+      },
+    })
+    await stage.connect(alice)
+    const { outcome } = await stage.list(alice)
+    expect(token.length).toBeGreaterThan(10)
+    expect(outcome?.['provider_error_description']).toMatch(
+      /^no: \[redacted\] \[redacted\] <script>alert\(1\)<\/script> \[31m set-cookie: a=b x+$/,
+    )
+    expect(outcome?.['provider_error_description']).toHaveLength(300)
+    expect(JSON.stringify([outcome, stage.events])).not.toContain(token)
+  })
+})
+
 describe('an outcome', () => {
+  test('of a form about a connection says what was tried with which, and of a failure, for whom it is', async () => {
+    const stage = await startConnecting()
+    const alice = await stage.signedIn('alice')
+    await stage.connect(alice)
+    const { connections } = await stage.list(alice)
+    const id = String(connections[0]?.['id'])
+    const send = async (action: string, body = '') => {
+      const cookie = await cookieHeader(alice, stage.app.url)
+      const headers = { ...ownForm, cookie }
+      const sent = { method: 'POST', body }
+      const { setCookies } = await bare(`${stage.app.url}/connections/${id}/${action}`, headers, sent)
+      for (const header of setCookies) await alice.jar.setCookie(header, stage.app.url)
+      return (await stage.list(alice)).outcome
+    }
+    const about = { provider: 'projects', connection: id }
+    expect(await send('test')).toEqual({ action: 'test', status: 'tested', ...about })
+    expect(await send('rename')).toMatchObject({
+      action: 'rename',
+      status: 'failed',
+      ...about,
+      error: 'invalid_fields',
+      message: 'This name is not possible. Nothing has changed.',
+    })
+    stage.providers['projects']?.misbehave({ answerUserinfo: () => json({}, 404) })
+    expect(await send('test')).toMatchObject({
+      action: 'test',
+      status: 'failed',
+      ...about,
+      error: 'account_unknown',
+      message: 'projects did not say whose account this is. Nothing has changed. Please try again.',
+      hint: expect.stringContaining('"test.url"') as unknown,
+    })
+    expect(await send('rename', 'label=Mine')).toEqual({ action: 'rename', status: 'renamed', ...about })
+    expect(await send('disconnect')).toEqual({ action: 'disconnect', status: 'disconnected', ...about })
+    expect(await send('remove')).toEqual({ action: 'remove', status: 'removed', ...about })
+  })
+
+  test('of a connecting that failed brings back what was filled in', async () => {
+    const fields = { note_0: { label: 'One' }, note_1: { label: 'Two' } }
+    const stage = await startConnecting({ providers: { projects: { fields } } })
+    const alice = await stage.signedIn('alice')
+    refuse(stage, 'access_denied', 'no')
+    await stage.connect(alice, 'projects', { note_0: 'mine', note_1: 'yours' })
+    const values = { note_0: 'mine', note_1: 'yours' }
+    expect((await stage.list(alice)).outcome).toMatchObject({ error: 'access_denied', values })
+  })
+
   test('is shown once', async () => {
     const stage = await withPage()
     const alice = await stage.signedIn('alice')
     const first = await stage.connect(alice)
     const [connection] = await stage.connections.for('alice').list()
     expect(JSON.parse(first.body)).toEqual({
+      action: 'connect',
       status: 'connected',
       provider: 'projects',
       connection: connection?.id,

@@ -67,10 +67,10 @@ describe('the test call', () => {
     test.each<[string, Answer, string]>([
       ['503', 503, 'upstream_unavailable'],
       ['429', 429, 'upstream_unavailable'],
-      ['403', 403, 'invalid_server_response'],
-      ['404', 404, 'invalid_server_response'],
-      ['a page', { body: '<p>Maintenance' }, 'invalid_server_response'],
-      ['an answer without an account', { body: {} }, 'invalid_server_response'],
+      ['403', 403, 'account_unknown'],
+      ['404', 404, 'account_unknown'],
+      ['a page', { body: '<p>Maintenance' }, 'account_unknown'],
+      ['an answer without an account', { body: {} }, 'account_unknown'],
       [
         'an answer that the app judges so',
         { body: { id: 'ann', is: 'unavailable' } },

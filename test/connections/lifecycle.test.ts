@@ -164,6 +164,35 @@ describe('an end that stops after a write', () => {
   })
 })
 
+describe('what is told of tokens', () => {
+  test('names the connection: refreshed, not refreshed, not revoked', async () => {
+    const { link, server, events } = await startLinked()
+    const ann = await link('ann', { life: -1 })
+    const { id, owner, provider } = ann
+    await ann.accessToken()
+    server.answer('/token', () => 503)
+    await ann.accessToken({ forceRefresh: true }).catch(() => undefined)
+    server.answer('/revoke', () => 503)
+    await ann.disconnect()
+    const connection = { id, owner, provider }
+    expect(events).toMatchObject([
+      { type: 'refreshed', connection },
+      { type: 'refresh_failed', code: 'server_unavailable', connection },
+      { type: 'disconnected', connection },
+      { type: 'revocation_failed', connection },
+    ])
+    expect(JSON.stringify(events)).not.toMatch(/(refresh|access)-ann/)
+  })
+
+  test('a refresh token that was refused is not revoked, and its access token is', async () => {
+    const { link, server } = await startLinked()
+    const ann = await link('ann', { life: -1 })
+    server.answer('/token', () => ({ status: 400, body: { error: 'invalid_grant' } }))
+    await expect(ann.accessToken()).rejects.toMatchObject({ reason: 'refresh_refused' })
+    await expect.poll(() => server.revoked).toEqual(['access-ann.1'])
+  })
+})
+
 describe('removing', () => {
   test('revokes and forgets, and tells it once', async () => {
     const { link, server, told, kept, apps } = await startLinked()

@@ -49,6 +49,7 @@ describe('the same account again', () => {
 
     await stage.connect(alice, 'projects', { region: 'us' })
     expect((await stage.list(alice)).outcome).toEqual({
+      action: 'connect',
       status: 'reconnected',
       provider: 'projects',
       connection: first.id,
@@ -138,8 +139,13 @@ describe('a connection that is to be made again', () => {
     await stage.as(alice, 'two')
 
     const outcome = await reconnect(stage, alice, before.id)
-    expect(outcome).toMatchObject({ status: 'failed', error: 'other_account' })
-    expect(outcome?.['hint']).toContain('Sign out at projects')
+    expect(outcome).toMatchObject({
+      action: 'reconnect',
+      status: 'failed',
+      connection: before.id,
+      error: 'other_account',
+      message: expect.stringContaining('Sign out at projects, and choose the right one.') as unknown,
+    })
     const after = await only(stage, 'alice')
     expect(JSON.stringify(after)).toBe(JSON.stringify(before))
     expect(await after.accessToken()).toBe(token)
@@ -304,33 +310,52 @@ describe('at the same moment', () => {
 })
 
 describe('a test call that says nothing good of the new token', () => {
-  const answers: Readonly<Record<string, [answer: () => Answer, error: string, word: RegExp]>> = {
-    'refuses it': [() => json({}, 401), 'needs_reconnect', /refuses the access/],
-    'forbids it': [() => json({}, 403), 'invalid_server_response', /does the scope allow it/],
-    'has an error': [() => json({}, 500), 'upstream_unavailable', /does not answer/],
-    'never answers': [hang, 'upstream_unavailable', /does not answer/],
+  const cannotTell = 'This site cannot tell whose account at projects this is. Nothing was connected.'
+  const didNotSay = 'projects did not say whose account this is. Nothing was connected. Please try again.'
+  const away = 'projects does not answer just now. Nothing was connected. Please try again later.'
+  const answers: Readonly<
+    Record<string, [answer: () => Answer, error: string, message: string, hint?: RegExp]>
+  > = {
+    'refuses it': [
+      () => json({}, 401),
+      'needs_reconnect',
+      'projects does not accept the access that it has just given. Nothing was connected.',
+    ],
+    'forbids it': [() => json({}, 403), 'account_unknown', didNotSay, /status 403.*does the scope allow it/],
+    'does not know it': [() => json({}, 404), 'account_unknown', didNotSay, /status 404/],
+    'sends it elsewhere': [
+      () => ({ status: 302, headers: { location: '/elsewhere' }, body: '' }),
+      'account_unknown',
+      didNotSay,
+      /a redirect/,
+    ],
+    'has an error': [() => json({}, 500), 'upstream_unavailable', away, /does not answer/],
+    'never answers': [hang, 'upstream_unavailable', away, /does not answer/],
     'answers with a page': [
       () => ({ status: 200, headers: {}, body: '<h1>Welcome' }),
-      'invalid_server_response',
-      /test.url/,
+      'account_unknown',
+      didNotSay,
+      /no JSON.*test.url/,
     ],
-    'answers with null': [() => json(null), 'invalid_server_response', /accountId/],
-    'names no account': [() => json({ name: 'nobody' }), 'invalid_server_response', /accountId/],
-    'names a whole object': [() => json({ sub: {} }), 'invalid_server_response', /accountId/],
+    'answers with null': [() => json(null), 'account_unknown', cannotTell, /accountId/],
+    'names no account': [() => json({ name: 'nobody' }), 'account_unknown', cannotTell, /accountId/],
+    'names a whole object': [() => json({ sub: {} }), 'account_unknown', cannotTell, /accountId/],
   }
   test.each(Object.entries(answers))(
     'and %s: no connection, revoked tokens, and a reason',
-    async (_what, [answer, error, word]) => {
+    async (_what, [answer, error, message, hint]) => {
       const stage = await startConnecting({ timeout: 0.3 })
       const alice = await stage.signedIn('alice')
       server(stage).misbehave({ answerUserinfo: answer })
       await stage.connect(alice)
       const { outcome, connections } = await stage.list(alice)
       expect({ outcome, connections }).toMatchObject({
-        outcome: { status: 'failed', error },
+        outcome: { action: 'connect', status: 'failed', error },
         connections: [],
       })
-      expect(outcome?.['hint']).toMatch(word)
+      expect(outcome).not.toHaveProperty('connection')
+      expect(outcome?.['message']).toContain(message)
+      expect(outcome?.['hint'] ?? '').toMatch(hint ?? /^$/)
       expect(revocations(stage)).toBe(2)
       expect(stage.events.at(-1)).toMatchObject({ type: 'connect_failed', provider: 'projects', code: error })
     },

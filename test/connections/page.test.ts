@@ -118,7 +118,9 @@ test('a provider that says no is quoted, and the page goes on', async () => {
   providers['projects']?.server.misbehave('error-access-denied')
   await visit()
   const page = await submit('projects/connect')
-  expect(textOf(page)).toContain('That did not work Projects: Access was denied. Projects said:')
+  expect(textOf(page)).toContain(
+    'Projects was not connected It was not allowed at Projects. Nothing was connected. You can try again. Projects said:',
+  )
   expect(page.body).toMatch(/<blockquote>.*access_denied.*<\/blockquote>/s)
   expect(page.body).toContain('For those who run this site')
   providers['projects']?.server.misbehave()
@@ -131,7 +133,7 @@ test('a test that finds a connection at its end is bad news, with the way out', 
   providers['projects']?.misbehave({ answerUserinfo: () => json({ error: 'invalid_token' }, 401) })
   const page = await submit(`${id}/test`)
   expect(textOf(page)).toContain(
-    'That did not work alice’s projects: Projects refuses the access that it gave. Connect it again.',
+    'alice’s projects does not work Projects does not accept this app’s access any more. Connect it again.',
   )
   expect(page.body).toContain('role="alert"')
   expect(textOf(page)).toContain('Status: Not working')
@@ -141,7 +143,9 @@ test('a test that finds a connection at its end is bad news, with the way out', 
   // A provider that is out of order says nothing about the connection.
   providers['projects']?.misbehave({ answerUserinfo: () => json({}, 500) })
   const down = await submit(`${id}/test`)
-  expect(textOf(down)).toContain('That did not work Projects: ')
+  expect(textOf(down)).toContain(
+    'alice’s projects could not be tested Projects does not answer just now. Nothing has changed.',
+  )
   expect(textOf(down)).toContain('Status: Connected')
 })
 

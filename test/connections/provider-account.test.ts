@@ -43,7 +43,7 @@ describe('whose account it is', () => {
     ['x'.repeat(251)],
   ])('%s is no answer', (value) => {
     expect(refusal({ accountId: giving(value) })).toMatchObject({
-      code: 'invalid_server_response',
+      code: 'account_unknown',
       reason: 'account_id',
       hint: 'The function in the option "providers.projects.accountId" must give one line of at most 250 characters, or a whole number that JSON keeps as it is (of at most 2^53 - 1).',
     })
@@ -53,7 +53,7 @@ describe('whose account it is', () => {
     const thrown = refusal({ accountId: (me: { account: { id: string } }) => me.account.id })
     expect((thrown as Error).cause).toMatchObject({ name: 'TypeError' })
     expect(thrown).toMatchObject({
-      code: 'invalid_server_response',
+      code: 'account_unknown',
       status: 502,
       reason: 'account_id_function',
       hint: expect.stringContaining('"providers.projects.accountId" threw an error'),
@@ -61,13 +61,13 @@ describe('whose account it is', () => {
   })
 
   test.each<[unknown]>([[undefined], [null], ['text'], [{}]])('the answer %j has no subject', (answer) => {
-    expect(refusal({}, answer)).toMatchObject({ code: 'invalid_server_response', reason: 'account_id' })
+    expect(refusal({}, answer)).toMatchObject({ code: 'account_unknown', reason: 'account_id' })
   })
 
   test('T12 an e-mail address names no account, unless the app has said so', () => {
     const accountId = giving('alice@service.example')
     expect(refusal({ accountId })).toMatchObject({
-      code: 'invalid_server_response',
+      code: 'account_unknown',
       reason: 'account_id_email',
       hint: expect.stringContaining('set "emailAsAccountId"'),
     })
@@ -133,7 +133,7 @@ test('connecting fails in words when nobody can tell whose account it is, and le
   expect(connections).toEqual([])
   expect(outcome).toMatchObject({
     status: 'failed',
-    error: 'invalid_server_response',
+    error: 'account_unknown',
     hint: expect.stringContaining('"providers.projects.accountId"'),
   })
   expect(stage.providers['projects']?.server.counts.revocation).toBe(2)

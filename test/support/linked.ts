@@ -29,7 +29,7 @@ export interface Linked {
   readonly apps: readonly [OAuthConnections, OAuthConnections]
   /** What both have told. */
   readonly events: readonly OAuthEvent[]
-  /** Types of what was told about one connection. */
+  /** Types of what was told about the standing of one connection. */
   told(id: string): string[]
   /** Another instance, set up in another way. */
   open(options?: Partial<OAuthConnectionsOptions>): OAuthConnections
@@ -65,7 +65,11 @@ export async function startLinked(options: LinkedOptions = {}): Promise<Linked> 
     events,
     open,
     told: (id) =>
-      events.flatMap((event) => ('connection' in event && event.connection.id === id ? [event.type] : [])),
+      events.flatMap((event) =>
+        'connection' in event && event.connection?.id === id && !/^re(fresh|vocation)/.test(event.type)
+          ? [event.type]
+          : [],
+      ),
     async link(account, parts) {
       const record = linkedRecord(server.url, account, parts)
       if ((await store.insert(record)) !== 'done') throw new Error(`${account} is linked already`)

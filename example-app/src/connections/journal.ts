@@ -64,10 +64,10 @@ export function createJournal(names: Readonly<Record<string, string>>): Journal 
       }
     },
     onEvent(event) {
-      const owner = 'connection' in event ? event.connection.owner : undefined
+      const owner = 'connection' in event ? event.connection?.owner : undefined
       const provider =
-        'connection' in event ? event.connection.provider : 'provider' in event ? event.provider : undefined
-      const told = inWords(event, provider === undefined ? 'The connection' : (names[provider] ?? provider))
+        'connection' in event ? event.connection?.provider : 'provider' in event ? event.provider : undefined
+      const told = inWords(event, provider === undefined ? 'a connection' : (names[provider] ?? provider))
       if (told) add(told, owner)
     },
     note: (kind, text) => add({ kind, text }),
@@ -94,13 +94,16 @@ function inWords(event: OAuthEvent, name: string): Omit<Entry, 'at'> | undefined
     case 'connect_failed':
       return { kind: 'bad', text: `${name} was not connected.`, word: event.error.reason ?? event.code }
     case 'refreshed':
-      return { kind: 'good', text: 'The access token was refreshed. Whoever asked noticed nothing.' }
+      return {
+        kind: 'good',
+        text: `The access token of ${name} was refreshed. Whoever asked noticed nothing.`,
+      }
     case 'refresh_failed':
-      return { kind: 'bad', text: 'The access token could not be refreshed.', word: event.code }
+      return { kind: 'bad', text: `The access token of ${name} could not be refreshed.`, word: event.code }
     case 'revocation_failed':
       return {
         kind: 'bad',
-        text: 'Tokens could not be revoked. They are, at the next check.',
+        text: `Tokens of ${name} could not be revoked. They are, at the next check.`,
         word: event.code,
       }
     default:

@@ -176,17 +176,25 @@ function connectCard(
   { name, fields = {} }: AskedProvider,
   outcome: ConnectOutcome | undefined,
 ): Html {
-  const problems = outcome?.provider === key ? (outcome.fields ?? {}) : {}
+  // What was wrong, and what was filled in then, so that nobody has to do it again.
+  const { fields: problems = {}, values = {} } =
+    outcome?.action === 'connect' && outcome.provider === key ? outcome : {}
   return html`<form method="post" action="/connections/${key}/connect" class="card connect" novalidate>
     ${back()}
     <strong><img src="/${icons[key] ?? 'projects'}.svg" alt="" width="24" height="24" /> ${name}</strong>
     <span>${abouts[key]}</span>
-    ${Object.entries(fields).map(([field, asked]) => fieldOf(`${key}-${field}`, field, asked, problems[field]))}
+    ${Object.entries(fields).map(([field, asked]) => fieldOf(`${key}-${field}`, field, asked, problems[field], values[field]))}
     <button class="button primary">Connect</button>
   </form>`
 }
 
-function fieldOf(id: string, name: string, field: ConnectionField, problem: string | undefined): Html {
+function fieldOf(
+  id: string,
+  name: string,
+  field: ConnectionField,
+  problem: string | undefined,
+  filledIn = '',
+): Html {
   const { label, choices, required = true, help } = field
   const described = html`aria-describedby="${id}-help"${problem !== undefined && trusted(' aria-invalid="true"')}`
   const options = Array.isArray(choices) ? choices.map((one) => [one, one]) : Object.entries(choices ?? {})
@@ -194,10 +202,10 @@ function fieldOf(id: string, name: string, field: ConnectionField, problem: stri
     <label for="${id}">${label} ${!required && html`<small>if you like</small>`}</label>
     ${
       choices === undefined
-        ? html`<input id="${id}" name="${name}" autocomplete="off" ${described} />`
+        ? html`<input id="${id}" name="${name}" value="${filledIn}" autocomplete="off" ${described} />`
         : html`<select id="${id}" name="${name}" ${described}>
             <option value="">Choose</option>
-            ${options.map(([value, text]) => html`<option value="${value}">${text}</option>`)}
+            ${options.map(([value, text]) => html`<option value="${value}" ${value === filledIn && trusted('selected')}>${text}</option>`)}
           </select>`
     }
     <small id="${id}-help" ${problem !== undefined && trusted('class="problem-text"')}
@@ -209,8 +217,8 @@ function fieldOf(id: string, name: string, field: ConnectionField, problem: stri
 function outcomeNotice(outcome: ConnectOutcome, { list, providers }: ConnectionsPage): Html | undefined {
   const { status, provider, connection: id } = outcome
   const name = providers[provider]?.name ?? provider
-  if (status === 'failed') return failureNotice(name, outcome)
   const connection = list.find((one) => one.id === id)
+  if (status === 'failed') return failureNotice(name, connection?.label ?? name, outcome)
   const label = html`<b>${connection?.label ?? name}</b>`
   const tested =
     connection?.status === 'active'
@@ -227,24 +235,22 @@ function outcomeNotice(outcome: ConnectOutcome, { list, providers }: Connections
   return html`<p class="notice" role="status">${words[status]}</p>`
 }
 
-/** Where this app knows better what to say than the package; and whether the hint is for the user. */
-const ownWords: Readonly<Record<string, readonly [text: string | undefined, isForUsers?: boolean]>> = {
-  access_denied: ['You did not allow it, so nothing was connected. You can try again.'],
-  invalid_server_response: [
-    'It did not say whose account this is. Does what you chose belong to the account?',
-  ],
-  upstream_unavailable: ['It does not answer just now. Nothing has changed: try again in a moment.'],
-  server_unavailable: ['It does not answer just now. Nothing has changed: try again in a moment.'],
-  other_account: [undefined, true],
+const failures: Readonly<Record<ConnectOutcome['action'], string>> = {
+  connect: 'was not connected',
+  reconnect: 'was not connected again',
+  test: 'could not be tested',
+  rename: 'was not renamed',
+  disconnect: 'was not disconnected',
+  remove: 'was not removed',
 }
 
-function failureNotice(name: string, outcome: ConnectOutcome): Html {
-  const { message, error: code = '', provider_error: error, provider_error_description: said, hint } = outcome
-  const [text = message, isForUsers = false] = ownWords[code] ?? []
+/** `message` is for the user, and `hint` for whoever looks after the app, who reads this page here. */
+function failureNotice(name: string, label: string, outcome: ConnectOutcome): Html {
+  const { message, provider_error: error, provider_error_description: said, hint } = outcome
   return html`<div class="alert" role="alert">
-    <p><b>${name}: this did not work.</b> ${text}</p>
+    <p><b>${label} ${failures[outcome.action]}.</b> ${message}</p>
     ${error !== undefined && html`<p>${name} says: “${said ?? error}” <code>${error}</code></p>`}
-    ${hint !== undefined && html`<p class="hint">${!isForUsers && 'For developers: '}${hint}</p>`}
+    ${hint !== undefined && html`<p class="hint">For developers: ${hint}</p>`}
   </div>`
 }
 

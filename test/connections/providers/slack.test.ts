@@ -130,6 +130,6 @@ describe('Slack', () => {
   test('an answer without the ids of user and workspace names nobody', async () => {
     const { service, connect } = await stageAt()
     service.replace('GET slack.com/api/auth.test', () => ({ body: { ok: true, user_id: 'U1' } }))
-    expect(await connect('U1234')).toMatchObject({ status: 'failed', error: 'invalid_server_response' })
+    expect(await connect('U1234')).toMatchObject({ status: 'failed', error: 'account_unknown' })
   })
 })

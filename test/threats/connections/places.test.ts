@@ -234,7 +234,7 @@ describe('addresses that are not allowed', () => {
     const canary = await startApi()
     stage.server.misbehave({ answerUserinfo: () => redirect(`${canary.url}/taken`, 307) })
 
-    await expect(stage.connection.test()).rejects.toMatchObject({ code: 'invalid_server_response' })
+    await expect(stage.connection.test()).rejects.toMatchObject({ code: 'account_unknown' })
     expect(canary.requests).toEqual([])
     expect(await stage.row()).toMatchObject({ status: 'active' })
   })
