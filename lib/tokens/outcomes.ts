@@ -37,21 +37,20 @@ export function createOutcomes({ store, seal, lifetime = 30 }: OutcomesOptions):
   const waiting = new Map<string, TokenSet>()
   let isHandingOver = false
 
-  /** One at a time, and no other before the pause while the store is away. */
+  /** One at a time, and nothing more while the store is away. */
   async function handOver(): Promise<void> {
     if (isHandingOver) return
     isHandingOver = true
     for (const [key, renewed] of waiting) {
+      while (untaken.get(key) === renewed) {
+        const isTaken = await store.set(key, seal.seal(renewed, key), lifetime).then(
+          () => true,
+          () => false,
+        )
+        if (isTaken) break
+        await sleep(pause, undefined, { ref: false })
+      }
       waiting.delete(key)
-      if (untaken.get(key) !== renewed) continue
-      const isTaken = await store.set(key, seal.seal(renewed, key), lifetime).then(
-        () => true,
-        () => false,
-      )
-      const newest = untaken.get(key)
-      // Behind the others: one that the store never takes must not keep them waiting.
-      if (newest && !(isTaken && newest === renewed)) waiting.set(key, newest)
-      if (!isTaken) await sleep(pause, undefined, { ref: false })
     }
     isHandingOver = false
   }
@@ -69,8 +68,6 @@ export function createOutcomes({ store, seal, lifetime = 30 }: OutcomesOptions):
       const key = outcomeKey(spent)
       try {
         await store.set(key, seal.seal(renewed, key), lifetime)
-        // At a server that gives the same refresh token again, an older one may be on its way.
-        if (untaken.get(key)) untaken.set(key, renewed, now() + lifetime)
       } catch {
         untaken.set(key, renewed, now() + lifetime)
         waiting.set(key, renewed)
