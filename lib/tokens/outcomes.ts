@@ -34,30 +34,34 @@ export function createOutcomes({ store, seal, lifetime = 30 }: OutcomesOptions):
   const now = () => performance.now() / 1000
   const untaken = expiringMap<TokenSet>({ most: 10_000, now })
 
-  const waiting = new Map<string, TokenSet>()
+  const waiting = new Set<string>()
   let isHandingOver = false
 
   /** One at a time, and nothing more while the store is away. */
   async function handOver(): Promise<void> {
     if (isHandingOver) return
     isHandingOver = true
-    for (const [key, renewed] of waiting) {
-      while (untaken.get(key) === renewed) {
-        const isTaken = await store.set(key, seal.seal(renewed, key), lifetime).then(
-          () => true,
-          () => false,
-        )
-        if (isTaken) break
-        await sleep(pause, undefined, { ref: false })
+    for (const key of waiting) {
+      for (let renewed = untaken.get(key); renewed;) {
+        if (!(await isTaken(key, renewed))) await sleep(pause, undefined, { ref: false })
+        else if (untaken.get(key) === renewed) break
+        renewed = untaken.get(key)
       }
       waiting.delete(key)
     }
     isHandingOver = false
   }
 
+  async function isTaken(key: string, renewed: TokenSet): Promise<boolean> {
+    return store.set(key, seal.seal(renewed, key), lifetime).then(
+      () => true,
+      () => false,
+    )
+  }
+
   async function find(spent: string): Promise<TokenSet | undefined> {
     const key = outcomeKey(spent)
-    const here = untaken.get(key)
+    const here = waiting.has(key) ? untaken.get(key) : undefined
     if (here) return here
     const [sealed] = await store.get([key])
     return sealed === undefined ? undefined : seal.open(sealed, key)
@@ -66,13 +70,11 @@ export function createOutcomes({ store, seal, lifetime = 30 }: OutcomesOptions):
   return {
     async keep(spent, renewed) {
       const key = outcomeKey(spent)
-      try {
-        await store.set(key, seal.seal(renewed, key), lifetime)
-      } catch {
-        untaken.set(key, renewed, now() + lifetime)
-        waiting.set(key, renewed)
-        void handOver()
-      }
+      // Where a refresh token is good for many uses, an older outcome may be waiting, and must not come behind this one.
+      if ((await isTaken(key, renewed)) && !waiting.has(key)) return
+      untaken.set(key, renewed, now() + lifetime)
+      waiting.add(key)
+      void handOver()
     },
 
     async newest(tokens) {
