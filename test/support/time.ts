@@ -4,7 +4,10 @@ import { onTestFinished, vi } from 'vitest'
 /** Goes ahead by so many seconds, by both clocks, and stands still until the test ends; timers run on. */
 export function travel(seconds: number): void {
   if (!vi.isFakeTimers()) {
-    vi.useFakeTimers({ toFake: ['Date', 'performance'] })
+    // A clock that begins at zero would go back, and further the longer the process has been running.
+    const passed = performance.now()
+    vi.useFakeTimers({ toFake: ['Date', 'performance'], now: Date.now() - passed })
+    vi.advanceTimersByTime(passed)
     onTestFinished(() => void vi.useRealTimers())
   }
   vi.advanceTimersByTime(seconds * 1_000)
