@@ -71,7 +71,11 @@ export function createEnding(options: EndingOptions): Ending {
     if (kept === undefined || !providers.has(ended.provider)) return ended
     // Behind a refresh that is under way: what it brings has to be revoked as well.
     return tokens.alone(ended, async () => {
-      const current = await changes.get(id)
+      // One that was removed while this waited for its turn has tokens all the same.
+      const current = await changes.get(id).catch((error: unknown) => {
+        unlessGone(error)
+        return ended
+      })
       return current.status === 'disconnected' ? tokens.giveUp(current) : current
     })
   }

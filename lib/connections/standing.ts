@@ -32,11 +32,11 @@ export function reasonInWords(reason: NeedsReconnectReason, name: string): strin
   return sentences[reason](name)
 }
 
-/** As it was noted; what a program of another version noted counts as refused. */
+/** As it was noted; what a program of another version noted, a status or a reason, counts as refused. */
 export function notedStanding({ status, reason }: ConnectionRecord): Standing {
-  if (status !== 'needs_reconnect') return { status }
+  if (status === 'active' || status === 'disconnected') return { status }
   const isKnown = reason !== undefined && Object.hasOwn(sentences, reason)
-  return { status, reason: isKnown ? (reason as NeedsReconnectReason) : 'refresh_refused' }
+  return { status: 'needs_reconnect', reason: isKnown ? (reason as NeedsReconnectReason) : 'refresh_refused' }
 }
 
 /** Whether a later test may find that it works again: its API has been wrong, or was asked in the wrong way. */

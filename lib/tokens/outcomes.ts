@@ -42,12 +42,13 @@ export function createOutcomes({ store, seal, lifetime = 30 }: OutcomesOptions):
     if (isHandingOver) return
     isHandingOver = true
     for (const key of waiting) {
-      for (let renewed = untaken.get(key); renewed;) {
-        if (!(await isTaken(key, renewed))) await sleep(pause, undefined, { ref: false })
-        else if (untaken.get(key) === renewed) break
-        renewed = untaken.get(key)
-      }
+      const renewed = untaken.get(key)
+      const isOver = !renewed || (await isTaken(key, renewed))
+      const isNewer = untaken.get(key) !== renewed
       waiting.delete(key)
+      // Behind the others: one that the store never takes must not keep them waiting.
+      if (!isOver || isNewer) waiting.add(key)
+      if (!isOver) await sleep(pause, undefined, { ref: false })
     }
     isHandingOver = false
   }

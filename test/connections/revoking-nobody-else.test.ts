@@ -50,3 +50,15 @@ test('a store that answers nonsense while tokens are revoked in the background d
   expect(result).toMatchObject({ status: 'needs_reconnect', reason: 'refresh_refused' })
   expect(rejections).toEqual([])
 })
+
+test('tokens of a connection that is removed behind a refresh which died are revoked when its turn is over', async () => {
+  const { server, link, store, kept } = await startLinked()
+  const connection = await link('alice')
+  // Its holder was killed, and the lease ends by itself a moment after somebody has lost patience.
+  await store.shared.add('connections oauth:lease:connection id-alice', 'killed', 3)
+
+  await connection.remove()
+  expect([await kept(connection.id), server.revoked]).toEqual([undefined, []])
+
+  await expect.poll(() => server.revoked, { timeout: 2_000 }).toEqual(['refresh-alice.1', 'access-alice.1'])
+})

@@ -56,6 +56,26 @@ test.each([
     expect(await instance.newest(tokenSet(1))).toMatchObject({ access_token: 'access-3' })
 })
 
+test('one that the store never takes keeps no other waiting', async () => {
+  const { store, breaks } = breakableStore()
+  const [here, there] = [createOutcomes({ store, seal }), createOutcomes({ store, seal })]
+  const lost: string[] = []
+  const { set } = store
+  store.set = async (key, ...rest) => {
+    const isFirst = !lost.includes(key)
+    lost.push(key)
+    if (isFirst || key === lost[0]) throw new Error('too large')
+    return set(key, ...rest)
+  }
+  breaks(() => false)
+  await here.keep('refresh-7', tokenSet(8))
+  await here.keep('refresh-1', tokenSet(2))
+
+  await vi.waitFor(async () =>
+    expect(await there.newest(tokenSet(1))).toMatchObject({ access_token: 'access-2' }),
+  )
+})
+
 test('a store that stays away is asked while it matters, seldom, and by nothing that keeps the process alive', async () => {
   const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length
   const { here, calls, away } = startInstances(2)

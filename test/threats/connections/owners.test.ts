@@ -39,3 +39,12 @@ describe('T10 an owner that the app does not know is nobody:', () => {
     },
   )
 })
+
+test('T13 a status that only a later version knows lets nobody use the tokens', async () => {
+  const { link, server } = await startLinked()
+  const connection = await link('alice', { status: 'suspended' as 'active' })
+
+  expect(connection).toMatchObject({ status: 'needs_reconnect', reason: 'refresh_refused' })
+  await expect(connection.fetch(`${server.url}/me`)).rejects.toMatchObject({ code: 'needs_reconnect' })
+  expect(server.requests).toEqual([])
+})
