@@ -85,7 +85,8 @@ export type {
 export type { NeedsReconnectReason } from './connections/standing.js'
 export type { CheckOptions, CheckResult } from './connections/sweep.js'
 export { memoryConnectionStore } from './connections/memory-connection-store.js'
-export type { ConnectAction, ConnectOutcome } from './middleware/connect-outcome.js'
+export type { ConnectOutcome } from './middleware/connect-outcome.js'
+export type { ConnectAction } from './middleware/failure-words.js'
 export {
   oauthConnections,
   type OAuthConnections,

@@ -128,7 +128,12 @@ function connectionsRouter({
   // So that one can see a refresh: the provider gives a token that lives one second.
   router.post('/connected/:id/expire', ownForm, async (req, res) => {
     const connection = await linked.for(ownerOf(req)).get(String(req.params['id']))
-    await journal.shortLived(() => connection.accessToken({ forceRefresh: true }))
+    await journal
+      .shortLived(() => connection.accessToken({ forceRefresh: true }))
+      .catch((cause: unknown) => {
+        // In its own words: otherwise it would be said of the server that users sign in at.
+        throw isServerAway(cause) ? new ApiError(`${connection.provider_name} is away`, { cause }) : cause
+      })
     await new Promise((resolve) => setTimeout(resolve, 1050))
     journal.note('plain', `The access token of ${connection.provider_name} is over now.`)
     res.redirect(303, say(connection.id, 'expire'))

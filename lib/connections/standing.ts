@@ -8,7 +8,7 @@ export type NeedsReconnectReason = keyof typeof sentences
 
 const sentences = {
   refresh_refused: (name: string) =>
-    `${name} does not accept this connection any more. It may have been removed there, or its password changed. Connect it again.`,
+    `${name} does not accept this connection any more. It may have been removed there, or the password was changed. Connect it again.`,
   expired: (name: string) =>
     `The access that ${name} gave has run out, and it cannot be renewed. Connect it again.`,
   not_renewable: (name: string) =>

@@ -8,10 +8,7 @@ import type { FieldValues } from '../connections/url-template.js'
 import type { OAuthError } from '../errors.js'
 import type { Seal } from '../seal.js'
 import { clearCookie, readCookie, writeCookie } from '../session/cookies.js'
-import { failureInWords } from './failure-words.js'
-
-/** What was tried. To connect an account again that is connected already is `connect` as well. */
-export type ConnectAction = 'connect' | 'reconnect' | 'test' | 'rename' | 'disconnect' | 'remove'
+import { failureInWords, type ConnectAction } from './failure-words.js'
 
 /** All of it is plain text: escape it before you show it. */
 export interface ConnectOutcome {

@@ -9,16 +9,10 @@ import { isOAuthError, OAuthError } from '../errors.js'
 import type { Emit } from '../events.js'
 import type { BrowserSource } from './auth.js'
 import type { Connect, ConnectStart, Visitor } from './connect.js'
-import {
-  done,
-  failed,
-  type Attempt,
-  type ConnectAction,
-  type ConnectOutcome,
-  type ConnectOutcomes,
-} from './connect-outcome.js'
+import { done, failed, type Attempt, type ConnectOutcome, type ConnectOutcomes } from './connect-outcome.js'
 import type { SendConnectionsPage } from './connections-page.js'
 import type { CsrfRule } from './csrf.js'
+import type { ConnectAction } from './failure-words.js'
 import { navigation, postedFields, redirect, sendJson } from './request.js'
 import { localPath } from './return-to.js'
 

@@ -174,19 +174,8 @@ function notice(outcome: ConnectOutcome, { connections, providers }: Connections
   const name = markup`<strong><bdi>${connection?.label ?? providerName}</bdi></strong>`
   if (!isFailure(outcome, connections))
     return markup`<div class="notice" role="status"><p>${said(outcome.status, name)}</p></div>`
-  const headline =
-    outcome.status === 'failed' ? failures[outcome.action](name) : markup`${name} does not work`
-  return markup`<div class="notice bad" role="alert"><h2>${headline}</h2><p>${outcome.message ?? connection?.message}</p>
+  return markup`<div class="notice bad" role="alert"><h2>That did not work</h2><p>${name}: ${outcome.message ?? connection?.message}</p>
 ${problems(outcome, provider)}${quotation(outcome, providerName)}${advice(outcome)}</div>`
-}
-
-const failures: Readonly<Record<ConnectOutcome['action'], (name: Html) => Html>> = {
-  connect: (name) => markup`${name} was not connected`,
-  reconnect: (name) => markup`${name} was not connected again`,
-  test: (name) => markup`${name} could not be tested`,
-  rename: (name) => markup`${name} was not renamed`,
-  disconnect: (name) => markup`${name} was not disconnected`,
-  remove: (name) => markup`${name} was not removed`,
 }
 
 function said(status: ConnectOutcome['status'], name: Html): Html {

@@ -2,7 +2,9 @@
 
 import { reasonInWords, type NeedsReconnectReason } from '../connections/standing.js'
 import type { OAuthError, OAuthErrorCode } from '../errors.js'
-import type { ConnectAction } from './connect-outcome.js'
+
+/** What was tried. To connect an account again that is connected already is `connect` as well. */
+export type ConnectAction = 'connect' | 'reconnect' | 'test' | 'rename' | 'disconnect' | 'remove'
 
 export interface Failure {
   readonly action: ConnectAction

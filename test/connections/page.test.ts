@@ -119,7 +119,7 @@ test('a provider that says no is quoted, and the page goes on', async () => {
   await visit()
   const page = await submit('projects/connect')
   expect(textOf(page)).toContain(
-    'Projects was not connected It was not allowed at Projects. Nothing was connected. You can try again. Projects said:',
+    'That did not work Projects: It was not allowed at Projects. Nothing was connected. You can try again. Projects said:',
   )
   expect(page.body).toMatch(/<blockquote>.*access_denied.*<\/blockquote>/s)
   expect(page.body).toContain('For those who run this site')
@@ -133,7 +133,7 @@ test('a test that finds a connection at its end is bad news, with the way out', 
   providers['projects']?.misbehave({ answerUserinfo: () => json({ error: 'invalid_token' }, 401) })
   const page = await submit(`${id}/test`)
   expect(textOf(page)).toContain(
-    'alice’s projects does not work Projects does not accept this app’s access any more. Connect it again.',
+    'That did not work alice’s projects: Projects does not accept this app’s access any more. Connect it again.',
   )
   expect(page.body).toContain('role="alert"')
   expect(textOf(page)).toContain('Status: Not working')
@@ -144,7 +144,7 @@ test('a test that finds a connection at its end is bad news, with the way out', 
   providers['projects']?.misbehave({ answerUserinfo: () => json({}, 500) })
   const down = await submit(`${id}/test`)
   expect(textOf(down)).toContain(
-    'alice’s projects could not be tested Projects does not answer just now. Nothing has changed.',
+    'That did not work alice’s projects: Projects does not answer just now. Nothing has changed.',
   )
   expect(textOf(down)).toContain('Status: Connected')
 })

@@ -235,20 +235,11 @@ function outcomeNotice(outcome: ConnectOutcome, { list, providers }: Connections
   return html`<p class="notice" role="status">${words[status]}</p>`
 }
 
-const failures: Readonly<Record<ConnectOutcome['action'], string>> = {
-  connect: 'was not connected',
-  reconnect: 'was not connected again',
-  test: 'could not be tested',
-  rename: 'was not renamed',
-  disconnect: 'was not disconnected',
-  remove: 'was not removed',
-}
-
 /** `message` is for the user, and `hint` for whoever looks after the app, who reads this page here. */
 function failureNotice(name: string, label: string, outcome: ConnectOutcome): Html {
   const { message, provider_error: error, provider_error_description: said, hint } = outcome
   return html`<div class="alert" role="alert">
-    <p><b>${label} ${failures[outcome.action]}.</b> ${message}</p>
+    <p><b>${label}: this did not work.</b> ${message}</p>
     ${error !== undefined && html`<p>${name} says: “${said ?? error}” <code>${error}</code></p>`}
     ${hint !== undefined && html`<p class="hint">For developers: ${hint}</p>`}
   </div>`
