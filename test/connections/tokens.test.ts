@@ -1,5 +1,5 @@
 /** The tokens of a connection: refreshed once, kept by whoever is newest, and ended by nobody but server and user. */
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { memoryConnectionStore } from '../../lib/index.js'
 import type { ConnectionStore } from '../../lib/connections/connection-store.js'
 import { heldRefresh, refreshesAnswered, startConnected, type Connected } from '../support/connected.js'
@@ -243,6 +243,19 @@ describe('disconnecting while tokens are refreshed', () => {
     ])
     expect(await stage.row()).toMatchObject({ status: 'disconnected' })
     expect(await stage.row()).not.toHaveProperty('tokens')
+  })
+
+  test('what comes after it was found at its end is revoked, and not kept', async () => {
+    const stage = await startConnected()
+    const outcome = await endedMeanwhile(stage, async () => {
+      const { tokens: _tokens, ...row } = await stage.row()
+      const condemned = { status: 'needs_reconnect', reason: 'refresh_refused' } as const
+      await stage.store.update({ ...row, ...condemned, version: row.version + 1 })
+    })
+
+    expect(outcome).toMatchObject({ code: 'needs_reconnect', reason: 'refresh_refused' })
+    expect(await stage.row()).not.toHaveProperty('tokens')
+    await vi.waitFor(() => expect(revoked(stage)).toContain(issued(stage, 'refresh token').at(-1)))
   })
 
   test('has the last word when the row is gone', async () => {
