@@ -135,9 +135,7 @@ describe.skipIf(!hasChromium)('in Chromium', () => {
     const end = first.waitForResponse((response) => response.url().includes('/callback?'))
     goOn()
     expect((await end).status()).toBe(409)
-    await first
-      .getByText('You are not signed in as you were when this began, so nothing was connected.')
-      .waitFor()
+    await first.getByText('The sign-in here ended or changed on the way, so nothing was connected.').waitFor()
     expect(await linked()).toEqual([])
     expect(projects.server.counts.token).toBe(tokenRequests)
     expect(events.at(-1)).toMatchObject({ type: 'connect_failed', code: 'other_user' })
