@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { accountReader } from '../../lib/connections/provider-account.js'
 import type { ConnectionProvider } from '../../lib/index.js'
+import { startConnecting } from '../support/connecting.js'
 import { startLinked } from '../support/linked.js'
 import { unhandledRejections } from '../support/unhandled-rejections.js'
 
@@ -78,4 +79,34 @@ describe('a function "revokeToken" that fails with an error of its own', () => {
     )
     expect((await kept(connection.id))?.tokens).toBeDefined()
   })
+})
+
+test('a response that cannot be written goes to the error handler of the app, and does not end the process', async () => {
+  const { rejections, result } = await unhandledRejections(async () => {
+    let failures = 0
+    const stage = await startConnecting({
+      app: {
+        before: [
+          (request, response, next) => {
+            const set = response.setHeader.bind(response)
+            response.setHeader = (name, value) => {
+              // The answer of the package; that of the error handler is written.
+              if (request.url === '/connections/nobodys' && name === 'content-type' && failures++ < 1)
+                throw new Error('of the app')
+              return set(name, value)
+            }
+            next()
+          },
+        ],
+      },
+    })
+    const alice = await stage.signedIn('alice')
+    const { status } = await alice.fetch(`${stage.app.url}/connections/nobodys`, {
+      headers: { 'x-csrf': '1' },
+    })
+    return { status, failures }
+  })
+
+  expect(result).toEqual({ status: 500, failures: 1 })
+  expect(rejections).toEqual([])
 })
