@@ -7,7 +7,9 @@ import { checkOptions } from '../options.js'
 import type { ApiFetch } from '../tokens/api-fetch.js'
 import { nameOf, type ConnectionChanges } from './connection-changes.js'
 import type { ConnectionRecord, ConnectionStatus } from './connection-record.js'
+import type { ConnectionRevocation } from './connection-revocation.js'
 import type { ConnectionStore } from './connection-store.js'
+import type { ConnectionPlaces } from './connection-places.js'
 import type { ConnectionTokens } from './connection-tokens.js'
 import { createEnding, type Ending } from './ending.js'
 import type { GrantSeal } from './grant.js'
@@ -98,6 +100,8 @@ export interface ConnectionParts {
   store: ConnectionStore
   changes: ConnectionChanges
   providers: ReadonlyMap<string, Provider>
+  places: ConnectionPlaces
+  revocation: ConnectionRevocation
   tokens: ConnectionTokens
   seal: GrantSeal
   emit: Emit
@@ -114,13 +118,13 @@ export interface Connections extends Trying, Ending {
 const pause = 60
 
 export function createConnections(parts: ConnectionParts): Connections {
-  const { changes, providers, tokens, emit } = parts
+  const { changes, providers, places, tokens, emit } = parts
   const trying = createTrying(parts)
   const ending = createEnding(parts)
   const lookedInto = expiringMap<true>({ most: 10_000, now: () => performance.now() / 1000 })
 
   function view(record: ConnectionRecord): ConnectionView {
-    const { status, reason } = tokens.standing(record)
+    const { status, reason } = places.standing(record)
     const name = providers.get(record.provider)?.name ?? record.provider
     return {
       id: record.id,
@@ -167,7 +171,7 @@ export function createConnections(parts: ConnectionParts): Connections {
       owner,
       async fetch(url, init) {
         const current = await changes.get(id, owner)
-        const { server } = tokens.place(current)
+        const { server } = places.place(current)
         const response = await server.fetch(tokens.apiTokens(current, server))(url, init)
         if (response.status === 401) await lookInto(id)
         return response

@@ -5,6 +5,7 @@ import type { Emit } from '../events.js'
 import { untilDone } from '../stores/store.js'
 import { nameOf, tellStatus, type ConnectionChanges } from './connection-changes.js'
 import type { ConnectionRecord } from './connection-record.js'
+import type { ConnectionRevocation } from './connection-revocation.js'
 import type { ConnectionStore } from './connection-store.js'
 import type { ConnectionTokens } from './connection-tokens.js'
 import type { Provider } from './provider.js'
@@ -30,6 +31,7 @@ export interface EndingOptions {
   changes: ConnectionChanges
   providers: ReadonlyMap<string, Provider>
   tokens: ConnectionTokens
+  revocation: ConnectionRevocation
   emit: Emit
   now: () => number
 }
@@ -38,7 +40,7 @@ export interface EndingOptions {
 const patience = 2_500
 
 export function createEnding(options: EndingOptions): Ending {
-  const { store, changes, providers, tokens, emit, now } = options
+  const { store, changes, providers, tokens, revocation, emit, now } = options
 
   async function disconnect(id: string, owner: string): Promise<ConnectionRecord> {
     const record = await changes.get(id, owner)
@@ -76,7 +78,7 @@ export function createEnding(options: EndingOptions): Ending {
         unlessGone(error)
         return ended
       })
-      return current.status === 'disconnected' ? tokens.giveUp(current) : current
+      return current.status === 'disconnected' ? revocation.giveUp(current) : current
     })
   }
 

@@ -10,7 +10,7 @@ import { bearerToken, dpopToken } from '../tokens/api-token.js'
 import { nameOf, type ConnectionChanges } from './connection-changes.js'
 import type { ConnectionRecord, ProviderAccount } from './connection-record.js'
 import type { ConnectionStore } from './connection-store.js'
-import { livesBy, type ConnectionTokens } from './connection-tokens.js'
+import { livesBy, type ConnectionRevocation } from './connection-revocation.js'
 import { newGrant, type GrantSeal } from './grant.js'
 import type { Provider } from './provider.js'
 import type { ConnectionApiTokens, ProviderServer } from './provider-server.js'
@@ -46,7 +46,7 @@ export type Linking = (link: Link) => Promise<Linked>
 export interface LinkingOptions {
   store: ConnectionStore
   changes: ConnectionChanges
-  tokens: ConnectionTokens
+  revocation: ConnectionRevocation
   seal: GrantSeal
   emit: Emit
   now: () => number
@@ -57,7 +57,7 @@ interface KnownAccount {
   readonly label: string
 }
 
-export function createLinking({ store, changes, tokens, seal, emit, now }: LinkingOptions): Linking {
+export function createLinking({ store, changes, revocation, seal, emit, now }: LinkingOptions): Linking {
   const nonces = apiNonces()
 
   return async (link) => {
@@ -159,7 +159,7 @@ export function createLinking({ store, changes, tokens, seal, emit, now }: Linki
     account: ProviderAccount | undefined,
   ): Promise<void> {
     if (account) {
-      await tokens.revoke(account, server, grant.tokens)
+      await revocation.revokeUnlinked(account, server, grant.tokens)
       return
     }
     // Whose account it is is not known: it may be one that this owner has connected.

@@ -4,6 +4,7 @@ import { isOAuthError } from '../errors.js'
 import type { Emit } from '../events.js'
 import { tellStatus, type ConnectionChanges } from './connection-changes.js'
 import type { ConnectionRecord } from './connection-record.js'
+import type { ConnectionPlaces } from './connection-places.js'
 import type { ConnectionTokens } from './connection-tokens.js'
 import type { ConnectionGrant, GrantSeal } from './grant.js'
 import type { NeedsReconnectReason } from './standing.js'
@@ -19,17 +20,18 @@ export interface Trying {
 
 export interface TryingOptions {
   changes: ConnectionChanges
+  places: ConnectionPlaces
   tokens: ConnectionTokens
   seal: GrantSeal
   emit: Emit
   now: () => number
 }
 
-export function createTrying({ changes, tokens, seal, emit, now }: TryingOptions): Trying {
+export function createTrying({ changes, places, tokens, seal, emit, now }: TryingOptions): Trying {
   async function test(id: string, owner?: string): Promise<ConnectionRecord> {
     const record = await changes.get(id, owner)
     try {
-      const { provider, server, grant } = await tokens.usable(record, { mayTry: true })
+      const { provider, server, grant } = places.usable(record, { mayTry: true })
       if (!server.test) {
         await tokens.accessToken(record, {})
         return await noteGood(id, grant)

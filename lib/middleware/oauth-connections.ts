@@ -4,6 +4,8 @@ import { createHash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { asError } from '../app-answer.js'
 import { createConnectionChanges } from '../connections/connection-changes.js'
+import { createConnectionPlaces } from '../connections/connection-places.js'
+import { createConnectionRevocation } from '../connections/connection-revocation.js'
 import { boundedConnectionStore, checkedConnectionStore } from '../connections/connection-store.js'
 import { createConnectionTokens } from '../connections/connection-tokens.js'
 import { createConnections, type Connection } from '../connections/connection.js'
@@ -147,9 +149,12 @@ export function oauthConnections(options: OAuthConnectionsOptions): OAuthConnect
     if (found) return found
     throw new OAuthError('provider_not_found')
   }
-  const tokens = createConnectionTokens({ store, changes, providers, seal, outcomes, refresher, emit, now })
-  const linking = createLinking({ store, changes, tokens, seal, emit, now })
-  const connections = createConnections({ store, changes, providers, tokens, seal, emit, now })
+  const places = createConnectionPlaces({ providers, seal })
+  const records = { store, changes, providers, places, seal, emit, now }
+  const revocation = createConnectionRevocation({ ...records, outcomes })
+  const tokens = createConnectionTokens({ ...records, revocation, outcomes, refresher })
+  const linking = createLinking({ ...records, revocation })
+  const connections = createConnections({ ...records, revocation, tokens })
   const sweep = createSweep({ store, changes, connections, seal, leases, emit, now })
 
   // What one app sealed must not open at another that was given the same secret, such as the staging environment.
