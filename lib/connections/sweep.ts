@@ -77,7 +77,7 @@ export function createSweep(options: SweepOptions): Sweep {
         const isLeftAlone = inARow >= mostFailures
         if (!isLeftAlone) await turn()
         if (signal?.aborted || !lease.isHeld()) return { ...counts, isComplete: false }
-        const outcome = isLeftAlone ? 'unavailable' : await tryOne(record)
+        const outcome = await unlessGone(isLeftAlone ? passBy(record) : tryOne(record))
         if (outcome === undefined) continue
         counts[outcome]++
         failures.set(server, outcome === 'unavailable' ? inARow + 1 : 0)
@@ -98,14 +98,15 @@ export function createSweep(options: SweepOptions): Sweep {
     }
   }
 
-  /** Nothing for one that is gone or ended by now. Throws `store_unavailable`, and nothing else that is no mistake of ours. */
+  /** Nothing for one that has ended by now. Throws `store_unavailable` and `connection_not_found`. */
   async function tryOne(record: ConnectionRecord): Promise<Outcome | undefined> {
-    try {
-      return record.status === 'disconnected' ? await revoke(record) : await test(record)
-    } catch (error) {
-      if (isOAuthError(error) && error.code === 'connection_not_found') return undefined
-      throw error
-    }
+    return record.status === 'disconnected' ? revoke(record) : test(record)
+  }
+
+  /** Its server is left alone. Nobody has to be asked for tokens to be forgotten. */
+  async function passBy(record: ConnectionRecord): Promise<Outcome> {
+    if (record.status === 'disconnected') await forgetOverdue(record)
+    return 'unavailable'
   }
 
   async function test(record: ConnectionRecord): Promise<Outcome | undefined> {
@@ -123,8 +124,12 @@ export function createSweep(options: SweepOptions): Sweep {
     const settled = await attempt(record, () => connections.settle(record))
     if (settled && settled.status !== 'disconnected') return undefined
     if (settled && settled.tokens === undefined) return 'revoked'
-    if (record.checkedAt <= now() - revocationLife) await connections.forget(settled ?? record)
+    await forgetOverdue(settled ?? record)
     return 'unavailable'
+  }
+
+  async function forgetOverdue(ended: ConnectionRecord): Promise<void> {
+    if (ended.checkedAt <= now() - revocationLife) await connections.forget(ended)
   }
 
   /** Nothing when it fails: neither an outage nor a mistake in a function of the app ends the sweep. */
@@ -175,6 +180,16 @@ export function createSweep(options: SweepOptions): Sweep {
   }
 
   return { check, reseal }
+}
+
+/** Nothing for one that was removed meanwhile. */
+async function unlessGone(task: Promise<Outcome | undefined>): Promise<Outcome | undefined> {
+  try {
+    return await task
+  } catch (error) {
+    if (isOAuthError(error) && error.code === 'connection_not_found') return undefined
+    throw error
+  }
 }
 
 function checked(

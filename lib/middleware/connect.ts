@@ -222,8 +222,8 @@ const changes = {
 /**
  * The code is neither redeemed nor passed on: whoever is at the browser now must not be given what is another's, and a grant
  * that nobody wants is best not made. It stays in the address of the error page. Without the verifier of this transaction,
- * which has just been spent, it is of no use (RFC 7636 §1), and at a server that forgets to ask for that, without the
- * client's secret.
+ * which has just been spent, it is of no use (RFC 7636 §1). A server that forgets to ask for that would take it at the end of
+ * another connecting as well (RFC 9700 §4.5).
  */
 function otherUser(reason: keyof typeof changes): OAuthError {
   return new OAuthError('other_user', {

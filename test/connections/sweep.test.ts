@@ -237,6 +237,18 @@ describe('a revocation that failed', () => {
     expect(server.count('/me')).toBe(0)
   })
 
+  test('is forgotten after a week also where the server is left alone, and not before', async () => {
+    const { link, server, kept, apps } = await startLinked()
+    server.answer('/revoke', () => 503)
+    for (let n = 0; n < 8; n++) await link(`old-${n}`, { ...ended, checkedAt: now() - 8 * day + n })
+    await link('young', { ...ended, checkedAt: now() - 6 * day })
+    expect(await apps[0].check(fast)).toMatchObject({ unavailable: 9, revoked: 0, isComplete: true })
+    expect(server.count('/revoke')).toBe(5)
+    for (let n = 0; n < 8; n++) expect(await kept(`id-old-${n}`)).not.toHaveProperty('tokens')
+    expect((await kept('id-young'))?.tokens).toBeTypeOf('string')
+    expect(await apps[0].check(fast)).toMatchObject({ unavailable: 1 })
+  })
+
   test('keeps nobody from being tested', async () => {
     const stage = await startLinked()
     stage.server.answer('/revoke', () => 503)
