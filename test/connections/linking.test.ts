@@ -362,7 +362,7 @@ describe('a test call that says nothing good of the new token', () => {
   )
 
   test('leaves a connection alone that works', async () => {
-    const stage = await startConnecting({ timeout: 0.3 })
+    const stage = await startConnecting()
     const alice = await stage.signedIn('alice')
     await stage.connect(alice)
     const { id } = await only(stage, 'alice')

@@ -48,11 +48,12 @@ export function obeysTheContract(open: (space: 'one' | 'two') => Promise<Store>)
 
     test('an entry ends with its time, fractions of a second included', async () => {
       const [short, long] = [randomUUID(), randomUUID()]
-      const start = performance.now()
+      // By the clock that stores go by, which may be set while this runs.
+      const start = Date.now()
       // Whoever has much to do may come to look when it is over.
       const unlessLate = (seconds: number, kept: string): unknown =>
         expect.toSatisfy((found) => {
-          const isLate = performance.now() - start > seconds * 900 // clocks differ a little
+          const isLate = Date.now() - start > seconds * 900 // clocks differ a little
           return found === kept || (isLate && found === undefined)
         })
       await store.set(short, 'short', 0.5)

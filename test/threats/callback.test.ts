@@ -293,7 +293,7 @@ describe('T20 markup in an error', () => {
   })
 
   const ours = new Set(
-    ['html', 'meta', 'title', 'style', 'h1', 'p', 'a', 'code', 'aside'].flatMap((tag) => [
+    ['html', 'meta', 'title', 'style', 'main', 'h1', 'p', 'a', 'code', 'aside'].flatMap((tag) => [
       `<${tag}`,
       `</${tag}`,
     ]),
