@@ -344,7 +344,7 @@ describe('a test call that says nothing good of the new token', () => {
   test.each(Object.entries(answers))(
     'and %s: no connection, revoked tokens, and a reason',
     async (_what, [answer, error, message, hint]) => {
-      const stage = await startConnecting({ timeout: 0.3 })
+      const stage = await startConnecting({ timeout: 0.6 })
       const alice = await stage.signedIn('alice')
       server(stage).misbehave({ answerUserinfo: answer })
       await stage.connect(alice)
@@ -377,7 +377,7 @@ describe('a test call that says nothing good of the new token', () => {
   })
 
   test('leaves one alone that its API has refused for a while', async () => {
-    const stage = await startConnecting({ timeout: 0.3 })
+    const stage = await startConnecting()
     const alice = await stage.signedIn('alice')
     await stage.connect(alice)
     server(stage).misbehave({ answerUserinfo: () => json({}, 401) })
