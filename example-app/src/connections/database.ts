@@ -27,7 +27,11 @@ async function openPGlite(folder: string): Promise<ConnectionDatabase> {
   const db = await PGlite.create({ dataDir: folder, ...small })
   const store = postgresConnectionStore(db)
   await store.migrate()
-  return { store, place: `in the folder ${folder}`, close: () => db.close() }
+  return {
+    store,
+    place: `in the folder ${folder}, also when the demo is stopped and started again`,
+    close: () => db.close(),
+  }
 }
 
 async function openPostgres(connectionString: string): Promise<ConnectionDatabase> {
@@ -42,5 +46,9 @@ async function openPostgres(connectionString: string): Promise<ConnectionDatabas
   pool.on('error', (error) => console.warn(`PostgreSQL: ${error.message}`))
   const store = postgresConnectionStore(pool)
   await store.migrate()
-  return { store, place: 'in your PostgreSQL', close: () => pool.end() }
+  return {
+    store,
+    place: 'in your PostgreSQL, also when the demo is stopped and started again',
+    close: () => pool.end(),
+  }
 }

@@ -64,9 +64,7 @@ export function connectionsPage(viewer: Viewer, page: ConnectionsPage): Html {
           <div class="cards services">
             ${Object.entries(providers).map(([key, provider]) => connectCard(key, provider, outcome))}
           </div>
-          <p class="note">
-            Connections are kept ${place}, with their tokens sealed. Restart the demo: they are still there.
-          </p>
+          <p class="note">Connections are kept ${place}. Their tokens are sealed.</p>
         </div>
         ${journalPanel(journal)}
       </div>
