@@ -15,7 +15,8 @@ import type {
   ConnectionTest,
   RequestParameters,
 } from './provider-options.js'
-import { filled, placesIn, templateProblem, type FieldValues } from './url-template.js'
+import { checkedUrl, choice, type ProviderUrl } from './provider-url.js'
+import type { FieldValues } from './url-template.js'
 
 /** Where the fields of a connection lead. */
 export interface Environment {
@@ -34,9 +35,6 @@ export interface Environments {
   /** Where these values lead. Throws `invalid_fields` for those that lead nowhere. */
   of(values: FieldValues): Environment
 }
-
-/** The field that chooses an environment. */
-const choice = 'environment'
 
 export const knownOfServer: Record<keyof ConnectionServer, true> = {
   issuer: true,
@@ -197,45 +195,6 @@ function checkedEnvironment(settings: ConnectionEnvironment, parts: EnvironmentP
   }
 }
 
-/** A URL, for whatever values the fields have. */
-interface UrlTemplate {
-  readonly places: readonly string[]
-  /** What becomes of it, each choice once at least. */
-  readonly samples: readonly [string, ...string[]]
-  at(values: FieldValues): string
-}
-
-function checkedTemplate(
-  option: string,
-  value: unknown,
-  { fields, name }: EnvironmentParts,
-  check: OptionChecks,
-): UrlTemplate {
-  const text = check.string(option, value, 'give a URL')
-  const places = [...new Set(placesIn(text))]
-  for (const place of places) {
-    if (!fields.isAlwaysThere(place))
-      check.refuse(
-        option,
-        `has a place for "${place}"`,
-        `make "${place}" one of "fields", required or with a default`,
-      )
-  }
-  const problem = templateProblem(text, fields.isFixed)
-  if (problem) check.refuse(option, problem.problem, problem.advice)
-  const at = (values: FieldValues) => filled(text, values, fields.isFixed)
-  const own = name === undefined ? {} : { [choice]: name }
-  const trial = (values: FieldValues): string => {
-    try {
-      return at({ ...values, ...own })
-    } catch {
-      return check.refuse(option, `is "${text}"`, 'the choices and defaults of its fields must fit in there')
-    }
-  }
-  const [first = {}, ...more] = fields.samples(places)
-  return { places, samples: [trial(first), ...more.map(trial)], at }
-}
-
 const knownEndpoints: Record<keyof ServerEndpoints, true> = {
   authorization: true,
   token: true,
@@ -250,20 +209,20 @@ function checkedAddresses(
   settings: ConnectionEnvironment,
   parts: EnvironmentParts,
 ): {
-  templates: readonly UrlTemplate[]
+  templates: readonly ProviderUrl[]
   names: ReadonlySet<string>
   at(values: FieldValues): Pick<Environment, 'issuer' | 'endpoints'>
 } {
   const { scope, check } = parts
   const issuer =
-    settings.issuer === undefined ? undefined : checkedTemplate('issuer', settings.issuer, parts, check)
+    settings.issuer === undefined ? undefined : checkedUrl('issuer', settings.issuer, parts, check)
   if (settings.endpoints !== undefined) check.within('endpoints', settings.endpoints, knownEndpoints)
   const endpoints =
     settings.endpoints &&
     Object.entries({ ...settings.endpoints })
       .filter(([, url]) => url !== undefined)
-      .map(([name, url]) => [name, checkedTemplate(`endpoints.${name}`, url, parts, check)] as const)
-  const all = (read: (template: UrlTemplate) => string) =>
+      .map(([name, url]) => [name, checkedUrl(`endpoints.${name}`, url, parts, check)] as const)
+  const all = (read: (template: ProviderUrl) => string) =>
     endpoints &&
     (Object.fromEntries(endpoints.map(([name, url]) => [name, read(url)])) as unknown as ServerEndpoints)
   const sample = all(({ samples: [first] }) => first)
@@ -299,10 +258,10 @@ function refuseLostCredentials(settings: ConnectionEnvironment, check: OptionChe
   }
 }
 
-function checkedTest(test: ConnectionTest, parts: EnvironmentParts, check: OptionChecks): UrlTemplate {
+function checkedTest(test: ConnectionTest, parts: EnvironmentParts, check: OptionChecks): ProviderUrl {
   const checkTest = check.within('test', test, { url: true, judge: true })
   checkTest.function('judge', test.judge)
-  const url = checkedTemplate('url', test.url, parts, checkTest)
+  const url = checkedUrl('url', test.url, parts, checkTest)
   const [address, ...query] = url.samples[0].split('?')
   const problem = apiUrlProblem(address)
   if (problem) checkTest.refuse('url', problem.problem, problem.advice)
@@ -311,7 +270,7 @@ function checkedTest(test: ConnectionTest, parts: EnvironmentParts, check: Optio
   return url
 }
 
-function checkedAllow(allow: unknown, parts: EnvironmentParts, check: OptionChecks): UrlTemplate[] {
+function checkedAllow(allow: unknown, parts: EnvironmentParts, check: OptionChecks): ProviderUrl[] {
   if (!Array.isArray(allow))
     return check.refuse(
       'allow',
@@ -319,7 +278,7 @@ function checkedAllow(allow: unknown, parts: EnvironmentParts, check: OptionChec
       'give a list of URLs, such as ["https://api.service.example/"]',
     )
   return allow.map((url: unknown, index) => {
-    const template = checkedTemplate(`allow[${index}]`, url, parts, check)
+    const template = checkedUrl(`allow[${index}]`, url, parts, check)
     const problem = apiUrlProblem(template.samples[0])
     if (problem) check.refuse(`allow[${index}]`, problem.problem, problem.advice)
     return template
