@@ -14,7 +14,7 @@ import type { Transactions } from '../session/transaction.js'
 import type { BrowserSource, SessionAuth } from './auth.js'
 import { failed, succeeded, type ConnectOutcomes } from './connect-outcome.js'
 import { sendMovingOnPage } from './page.js'
-import { forbidStoring, navigation, queryParameters, redirect, sendJson } from './request.js'
+import { navigation, queryParameters, redirect, sendJson } from './request.js'
 
 /** A connection in flight. Whoever comes back must be who went. */
 export interface ConnectTransaction extends AuthorizationTransaction {
@@ -171,7 +171,6 @@ export function createConnect({
     },
 
     async callback(req, res, source, provider) {
-      forbidStoring(res) // also when the app's error handler answers: the URL holds a code
       if (req.method !== 'GET') throw new OAuthError('method_not_allowed', { headers: { allow: 'GET' } })
       // A prefetch, a frame or an image: nobody has come, and whoever comes must find everything as it was.
       if (navigation(req) === 'no') throw new OAuthError('invalid_callback', { reason: 'no_navigation' })
